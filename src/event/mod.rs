@@ -1,0 +1,5 @@
+//! Events.
+
+/// One event.
+#[derive(Clone, Debug)]
+pub struct Event {}
