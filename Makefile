@@ -1,0 +1,33 @@
+# Every target installs what it is missing (scripts/setup) and says so.
+
+.PHONY: help demo test npm size bench setup fmt lint clean
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: ## the demo page with its emulator and server; CHECK=1 drives it in a headless browser and ends
+	@scripts/demo
+
+test: ## every test there is
+	@scripts/test
+
+npm: ## the npm package, in pkg/
+	@scripts/build-npm
+
+size: npm ## what a page downloads, in bytes; fails above the targets
+	@node scripts/size.mjs
+
+bench: ## all benchmarks, one JSON object a line
+	@scripts/bench
+
+setup: ## install all that the other targets need
+	@scripts/setup
+
+fmt: ## format the Rust sources
+	@cargo fmt
+
+lint: ## format check and lints, both builds
+	@scripts/test format lint
+
+clean: ## remove what was built, not what was installed
+	rm -rf target pkg
