@@ -1,1 +1,283 @@
-//! (client)
+//! [`Client`]: takes events, answers with receipts and reports. Both targets; the driver delivers behind it.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use crate::{
+    Error, ErrorKind, Event, Result,
+    config::Config,
+    driver::Shared,
+    event::{GroupIdentify, Identify, Revenue},
+    pipeline::{Counts, DropReason, Outcome, RecordId, Report},
+    platform,
+    plugin::{Flow, Notice},
+    promise::Promise,
+};
+
+/// Sends events to one Amplitude project.
+///
+/// Cheap to clone; all clones share one queue. `track` validates, seals and queues an event and returns; a driver of the client's own
+/// (a thread on native, a task in the browser) delivers, so no async runtime is needed. When the last clone is dropped, what waits is
+/// still delivered for as long as the process lives; call [`Client::shutdown`] before a process ends.
+///
+/// ```no_run
+/// use amplitude_sdk::{Client, Config, Event, ProjectKey};
+/// use std::time::Duration;
+///
+/// # async fn run() -> amplitude_sdk::Result<()> {
+/// let client = Client::new(Config::new(ProjectKey::new("YOUR_API_KEY")?))?;
+/// client.track(
+///     Event::builder("Product Purchased")
+///         .user_id("user123")
+///         .property("product_id", "sku456")
+///         .property("price", 29.99)
+///         .build()?,
+/// )?;
+/// let report = client.shutdown(Duration::from_secs(10)).await;
+/// assert_eq!(report.pending, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Handle>);
+
+/// What all clones hold; the driver holds only what is inside, so that it learns when nobody can track any more.
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Client {
+    /// A client with its own queue. Nothing is opened or sent before the first event.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] that names the setting that is out of its range.
+    pub fn new(config: Config) -> Result<Self> {
+        config.check()?;
+        Ok(Self(Arc::new(Handle(Arc::new(Shared::new(config)?)))))
+    }
+
+    /// Queues an event. Returns at once: the network is never waited for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Full`] when the queue is at its bound, [`ErrorKind::Invalid`] when an id breaks a rule of this client,
+    /// [`ErrorKind::TooLarge`] when the event can fit no request, [`ErrorKind::Closed`] after [`Client::shutdown`]. The event comes back with
+    /// [`Error::into_event`].
+    pub fn track(&self, event: Event) -> Result<()> {
+        self.accept(event, false).map(drop)
+    }
+
+    /// Queues an event and answers with a receipt that tells what became of it.
+    ///
+    /// # Errors
+    /// As [`Client::track`].
+    pub fn track_with_receipt(&self, event: Event) -> Result<Receipt> {
+        Ok(self.accept(event, true)?.unwrap_or_else(|| Receipt::new(0)))
+    }
+
+    /// Queues an event, after waiting for room in the queue where there is none.
+    ///
+    /// # Errors
+    /// As [`Client::track`], but never [`ErrorKind::Full`].
+    pub async fn track_when_ready(&self, mut event: Event) -> Result<()> {
+        loop {
+            let error = match self.track(event) {
+                Err(error) if error.kind() == ErrorKind::Full => error,
+                done => return done,
+            };
+            let needed = error.needed_bytes();
+            match error.into_event() {
+                Some(refused) => event = refused,
+                None => return Err(Error::new(ErrorKind::Full, "the queue is full")),
+            }
+            self.capacity(needed).await;
+        }
+    }
+
+    /// Resolves as soon as the queue has room for that many bytes of events, and for an impossible number when it is empty.
+    pub fn capacity(&self, bytes: usize) -> Capacity {
+        Capacity(self.0.0.wait_for_room(bytes))
+    }
+
+    /// Tracks changes of a user's properties. `user_id` and `device_id`: at least one.
+    ///
+    /// # Errors
+    /// As [`Client::track`].
+    pub fn identify(&self, user_id: Option<&str>, device_id: Option<&str>, identify: Identify) -> Result<()> {
+        self.track(Event::identify(identify).ids(user_id, device_id).build()?)
+    }
+
+    /// Tracks changes of a group's properties. The ids name who is told to have made them: at least one.
+    ///
+    /// # Errors
+    /// As [`Client::track`].
+    pub fn group_identify(&self, user_id: Option<&str>, device_id: Option<&str>, identify: GroupIdentify) -> Result<()> {
+        self.track(Event::group_identify(identify).ids(user_id, device_id).build()?)
+    }
+
+    /// Tracks revenue. `user_id` and `device_id`: at least one.
+    ///
+    /// # Errors
+    /// As [`Client::track`].
+    pub fn revenue(&self, user_id: Option<&str>, device_id: Option<&str>, revenue: Revenue) -> Result<()> {
+        self.track(Event::revenue_event(revenue).ids(user_id, device_id).build()?)
+    }
+
+    /// Sends what waits without waiting for its interval, and reports on everything tracked before this call: when all of it is
+    /// settled, or when the deadline passes.
+    pub fn flush(&self, deadline: Duration) -> Flush {
+        Flush(self.0.0.flush(deadline))
+    }
+
+    /// Refuses new events from now on, then does as [`Client::flush`]. What is not settled at the deadline is dropped and reported as
+    /// [`DropReason::Shutdown`].
+    pub fn shutdown(&self, deadline: Duration) -> Flush {
+        Flush(self.0.0.shutdown(deadline))
+    }
+
+    /// What became of all events so far: accepted = delivered + rejected + dropped + unknown + pending.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.0.counts()
+    }
+
+    fn accept(&self, event: Event, want_receipt: bool) -> Result<Option<Receipt>> {
+        let shared = &self.0.0;
+        if shared.config.plugins.is_empty() {
+            return shared.admit(event, want_receipt);
+        }
+        // What a caller gets back from a refusal is what he gave, or a second try would meet the plugins twice.
+        let original = event.clone();
+        match run_plugins(shared, event) {
+            Some(event) => shared.admit(event, want_receipt).map_err(|error| error.with_event(original)),
+            None => {
+                shared.count_dropped(DropReason::Plugin);
+                let receipt = want_receipt.then(|| Receipt::new(0));
+                if let Some(receipt) = &receipt {
+                    receipt.stored.set(Ok(()));
+                    receipt.settled.set(Outcome::Dropped(DropReason::Plugin));
+                }
+                Ok(receipt)
+            }
+        }
+    }
+}
+
+/// The event as the plugins leave it; `None` where one drops it.
+fn run_plugins(shared: &Shared, mut event: Event) -> Option<Event> {
+    for plugin in &shared.config.plugins {
+        let before = event.clone();
+        let failure = match platform::catch_panic(|| plugin.process(&mut event)) {
+            Some(Ok(Flow::Continue)) => continue,
+            Some(Ok(Flow::Drop)) => return None,
+            Some(Err(error)) => error.to_string(),
+            None => "panicked".to_owned(),
+        };
+        event = before;
+        shared.notify(&Notice::PluginFailed { plugin: plugin.name().to_owned(), reason: failure });
+    }
+    Some(event)
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("config", &self.0.0.config).field("counts", &self.counts()).finish()
+    }
+}
+
+/// What became of one event: first that it is stored, then its outcome. May be dropped at any time; the event goes on.
+///
+/// Awaiting the receipt itself waits for the outcome.
+#[derive(Clone)]
+pub struct Receipt {
+    id: RecordId,
+    pub(crate) stored: Promise<Result<(), ErrorKind>>,
+    pub(crate) settled: Promise<Outcome>,
+}
+
+impl Receipt {
+    pub(crate) fn new(id: RecordId) -> Self {
+        Self { id, stored: Promise::new(), settled: Promise::new() }
+    }
+
+    /// The number that [`crate::Progress`] gives the event in this client; 0 for one that a plugin dropped.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Resolves when the store holds the event: at once with the memory store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] when the store failed; the event is then settled as dropped.
+    pub async fn stored(&self) -> Result<()> {
+        self.stored.clone().await.map_err(|kind| Error::new(kind, "the store did not take the event"))
+    }
+
+    /// Resolves when the event's outcome is known.
+    pub async fn settled(&self) -> Outcome {
+        self.settled.clone().await
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Receipt")
+    }
+}
+
+impl IntoFuture for Receipt {
+    type Output = Outcome;
+    type IntoFuture = Settled;
+
+    fn into_future(self) -> Settled {
+        Settled(self.settled)
+    }
+}
+
+/// Makes a named future of a promise, so that callers may store it and no executor shows.
+macro_rules! promised {
+    ($(#[$doc:meta])* $name:ident -> $value:ty) => {
+        $(#[$doc])*
+        #[must_use = "futures do nothing unless awaited"]
+        pub struct $name(Promise<$value>);
+
+        impl Future for $name {
+            type Output = $value;
+
+            fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<$value> {
+                Pin::new(&mut self.0).poll(cx)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    };
+}
+
+promised! {
+    /// The outcome of an event, from [`Receipt`].
+    Settled -> Outcome
+}
+
+promised! {
+    /// Room in the queue, from [`Client::capacity`].
+    Capacity -> ()
+}
+
+promised! {
+    /// The report of [`Client::flush`] and [`Client::shutdown`]. The flush goes on when this future is dropped.
+    Flush -> Report
+}

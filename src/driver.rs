@@ -1,1 +1,373 @@
-//! (driver)
+//! The one loop that obeys the pipeline, on both targets: it asks for actions, performs them, and sleeps until the next is due.
+//!
+//! [`Shared`] is what clients and the loop hold in common. Everything that decides is in `pipeline`; here is only doing.
+
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    mem,
+    pin::pin,
+    sync::{Arc, Mutex},
+    task::Poll,
+    time::Duration,
+};
+
+use crate::{
+    Error, ErrorKind, Event, Result,
+    client::Receipt,
+    config::{Config, LongStrings},
+    context::{Envelope, InsertIds},
+    event::Stamp,
+    pipeline::{
+        Action, BatchId, Counts, DropReason, Failure, Header, IdHasher, Input, Now, Outcome, Pipeline, RecordId, Reply, Report,
+    },
+    platform::{self, Driver, Request, Transport},
+    plugin::{Notice, Progress},
+    promise::{Promise, Signal, lock},
+    store::MemoryStore,
+};
+
+/// One client's state, shared by its clones and its driver.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    envelope: Envelope,
+    core: Mutex<Core>,
+    signal: Signal,
+}
+
+/// What one thread at a time touches. Its lock is never held across an await, a request or a caller's code.
+struct Core {
+    pipeline: Pipeline,
+    store: MemoryStore,
+    insert_ids: InsertIds,
+    /// The record being sealed; kept for its capacity.
+    scratch: Vec<u8>,
+    /// Answers that the driver has not fed to the pipeline yet.
+    replies: Vec<(BatchId, Result<Reply, Failure>)>,
+    /// Requests that are loaded and not yet on their way.
+    loaded: Vec<Outgoing>,
+    receipts: HashMap<RecordId, Receipt, IdHasher>,
+    flushes: Vec<PendingFlush>,
+    /// Who waits for how much room.
+    rooms: Vec<(usize, Promise<()>)>,
+    driver: DriverState,
+    /// Nobody can track any more: the driver ends when nothing is pending.
+    closing: bool,
+    long_string_noticed: bool,
+}
+
+/// A request and the records in it.
+struct Outgoing {
+    batch: BatchId,
+    ids: Vec<RecordId>,
+    body: Vec<u8>,
+}
+
+#[derive(PartialEq)]
+enum DriverState {
+    NotStarted,
+    Running,
+    Stopped,
+}
+
+/// A flush that waits for every event up to `through`, or for its deadline.
+struct PendingFlush {
+    through: RecordId,
+    deadline_ms: u64,
+    ends_client: bool,
+    report: Report,
+    promise: Promise<Report>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> Result<Self> {
+        let envelope = Envelope::new(&config.key, config.min_id_length);
+        let mut seed = [0; 8];
+        platform::fill_random(&mut seed);
+        let core = Core {
+            pipeline: Pipeline::new(config.pipeline(envelope.bytes()), u64::from_le_bytes(seed)),
+            store: MemoryStore::new(),
+            insert_ids: InsertIds::new(),
+            scratch: Vec::new(),
+            replies: Vec::new(),
+            loaded: Vec::new(),
+            receipts: HashMap::default(),
+            flushes: Vec::new(),
+            rooms: Vec::new(),
+            driver: DriverState::NotStarted,
+            closing: false,
+            long_string_noticed: false,
+        };
+        Ok(Self { config, envelope, core: Mutex::new(core), signal: Signal::default() })
+    }
+
+    /// Checks an event against the configuration, seals it and queues it.
+    pub(crate) fn admit(self: &Arc<Self>, event: Event, want_receipt: bool) -> Result<Option<Receipt>> {
+        match self.try_admit(&event, want_receipt) {
+            Ok(receipt) => Ok(receipt),
+            Err(error) => Err(error.with_event(event)),
+        }
+    }
+
+    fn try_admit(self: &Arc<Self>, event: &Event, want_receipt: bool) -> Result<Option<Receipt>> {
+        event.check_ids(self.config.min_id_chars())?;
+        let long_strings = event.long_strings();
+        if long_strings > 0 && self.config.long_strings == LongStrings::Refuse {
+            return Err(Error::invalid(&[
+                "event: holds a string of more than 1024 characters (UTF-16 code units), which Amplitude would shorten",
+            ]));
+        }
+        let now = platform::now();
+        let mut guard = lock(&self.core);
+        let core = &mut *guard;
+        if core.closing {
+            return Err(Error::new(ErrorKind::Closed, "the client was shut down"));
+        }
+        if core.driver == DriverState::NotStarted {
+            self.start_driver()?;
+            core.driver = DriverState::Running;
+        }
+
+        core.scratch.clear();
+        let stamp = Stamp {
+            time_ms: i64::try_from(now.unix_ms).unwrap_or(i64::MAX),
+            insert_id: core.insert_ids.next(),
+            library: platform::LIBRARY,
+        };
+        let sealed = event.seal(&stamp, &mut core.scratch);
+        let bytes = core.scratch.len();
+        let header = Header { user: sealed.user, device: sealed.device, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
+        let id = core.pipeline.offer(header).map_err(|refusal| refusal.into_error(bytes))?;
+        let receipt = want_receipt.then(|| Receipt::new(id));
+        if let Some(receipt) = &receipt {
+            core.receipts.insert(id, receipt.clone());
+        }
+        let (stored, wake) = if core.store.append(id, &core.scratch) {
+            (Ok(()), core.pipeline.stored(id, now))
+        } else {
+            core.pipeline.handle(Input::StoreFailed(id), now);
+            (Err(ErrorKind::Store), true)
+        };
+        if let Some(receipt) = &receipt {
+            receipt.stored.set(stored);
+        }
+        core.pipeline.count_long_strings(u64::from(long_strings));
+        let notice = long_strings > 0 && !mem::replace(&mut core.long_string_noticed, true);
+        drop(guard);
+        if wake {
+            self.signal.notify();
+        }
+        if notice {
+            self.notify(&Notice::LongString { event_type: event.event_type().into_owned() });
+        }
+        Ok(receipt)
+    }
+
+    fn start_driver(self: &Arc<Self>) -> Result<()> {
+        let transport = Arc::new(Transport::new(&self.config)?);
+        Driver::start(run(Arc::clone(self), transport))
+    }
+
+    /// Tells the owner's hook, or the log where there is none.
+    pub(crate) fn notify(&self, notice: &Notice) {
+        match &self.config.notice_hook {
+            // The hook is a caller's code: its panic must not end the driver.
+            Some(hook) => {
+                let _ = platform::catch_panic(|| hook(notice));
+            }
+            None => platform::log(&notice.to_string()),
+        }
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        if let Some(hook) = &self.config.progress_hook {
+            let _ = platform::catch_panic(|| hook(progress));
+        }
+    }
+
+    pub(crate) fn count_dropped(&self, reason: DropReason) {
+        lock(&self.core).pipeline.count_dropped(reason);
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        lock(&self.core).pipeline.counts()
+    }
+
+    pub(crate) fn wait_for_room(&self, bytes: usize) -> Promise<()> {
+        let promise = Promise::new();
+        let mut core = lock(&self.core);
+        if core.pipeline.has_room(bytes) {
+            promise.set(());
+        } else {
+            core.rooms.push((bytes, promise.clone()));
+        }
+        promise
+    }
+
+    pub(crate) fn flush(&self, deadline: Duration) -> Promise<Report> {
+        self.flush_through(&mut lock(&self.core), deadline, false)
+    }
+
+    pub(crate) fn shutdown(&self, deadline: Duration) -> Promise<Report> {
+        let mut core = lock(&self.core);
+        core.closing = true;
+        self.flush_through(&mut core, deadline, true)
+    }
+
+    /// The last handle is gone: what waits is sent without delay, then the driver ends.
+    pub(crate) fn close(&self) {
+        let mut core = lock(&self.core);
+        core.closing = true;
+        core.pipeline.handle(Input::Flush, platform::now());
+        self.signal.notify();
+    }
+
+    fn flush_through(&self, core: &mut Core, deadline: Duration, ends_client: bool) -> Promise<Report> {
+        let promise = Promise::new();
+        let now = platform::now();
+        let pending = core.pipeline.counts().pending;
+        let flush = PendingFlush {
+            through: core.pipeline.last_id(),
+            deadline_ms: now.mono_ms.saturating_add(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
+            ends_client,
+            report: Report::covering(pending),
+            promise: promise.clone(),
+        };
+        if core.driver != DriverState::Running {
+            // Without a driver nothing can be pending.
+            promise.set(flush.report);
+            return promise;
+        }
+        core.flushes.push(flush);
+        core.pipeline.handle(Input::Flush, now);
+        self.signal.notify();
+        promise
+    }
+}
+
+/// Runs until nobody can track any more and nothing is pending, or until a shutdown's deadline.
+async fn run(shared: Arc<Shared>, transport: Arc<Transport>) {
+    loop {
+        let Some(wake_at_ms) = shared.step(&transport) else { return };
+        let now_ms = platform::now().mono_ms;
+        if wake_at_ms <= now_ms {
+            continue;
+        }
+        let mut timer = pin!(platform::sleep(Duration::from_millis(wake_at_ms - now_ms)));
+        poll_fn(|cx| match shared.signal.poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => timer.as_mut().poll(cx),
+        })
+        .await;
+    }
+}
+
+/// What a step found to do outside of the lock.
+#[derive(Default)]
+struct Effects {
+    sends: Vec<Outgoing>,
+    settled: Vec<(Vec<RecordId>, Outcome)>,
+    receipts: Vec<(Receipt, Outcome)>,
+    paused: Vec<&'static str>,
+    reports: Vec<(Promise<Report>, Report)>,
+    rooms: Vec<Promise<()>>,
+}
+
+impl Shared {
+    /// Performs all that is due. Answers when the next may be, or `None` when the driver has nothing left to do, ever.
+    fn step(self: &Arc<Self>, transport: &Arc<Transport>) -> Option<u64> {
+        let mut effects = Effects::default();
+        let next = lock(&self.core).step(platform::now(), &self.envelope, &mut effects);
+        for Outgoing { batch, ids, body } in effects.sends {
+            self.progress(&Progress::Sending { ids: &ids });
+            let (shared, transport) = (Arc::clone(self), Arc::clone(transport));
+            platform::spawn(async move {
+                let reply = transport.send(Request { body, events: ids.len() }).await;
+                lock(&shared.core).replies.push((batch, reply));
+                shared.signal.notify();
+            });
+        }
+        for (ids, outcome) in &effects.settled {
+            self.progress(&Progress::Settled { ids, outcome });
+        }
+        effects.receipts.into_iter().for_each(|(receipt, outcome)| receipt.settled.set(outcome));
+        for reason in effects.paused {
+            self.notify(&Notice::DeliveryPaused { reason: reason.to_owned() });
+        }
+        effects.rooms.into_iter().for_each(|room| room.set(()));
+        effects.reports.into_iter().for_each(|(promise, report)| promise.set(report));
+        next
+    }
+}
+
+impl Core {
+    /// Feeds the pipeline what came, performs what needs the lock and notes what does not.
+    fn step(&mut self, now: Now, envelope: &Envelope, effects: &mut Effects) -> Option<u64> {
+        for (batch, reply) in mem::take(&mut self.replies) {
+            self.pipeline.handle(Input::Reply { batch, reply }, now);
+        }
+        self.obey(now, envelope, effects);
+        if self.flushes.iter().any(|flush| flush.ends_client && flush.deadline_ms <= now.mono_ms) {
+            self.pipeline.handle(Input::Abandon(DropReason::Shutdown), now);
+            self.obey(now, envelope, effects);
+        }
+        self.answer_flushes(now, effects);
+        self.grant_rooms(effects);
+        if self.closing && self.pipeline.counts().pending == 0 {
+            self.driver = DriverState::Stopped;
+            return None;
+        }
+        let deadline = self.flushes.iter().map(|flush| flush.deadline_ms).min().unwrap_or(u64::MAX);
+        Some(self.pipeline.wake_at(now).min(deadline))
+    }
+
+    fn obey(&mut self, now: Now, envelope: &Envelope, effects: &mut Effects) {
+        while let Some(action) = self.pipeline.next(now) {
+            match action {
+                Action::Load { batch, ids, bytes } => {
+                    let mut body = Vec::with_capacity(bytes);
+                    envelope.open(&mut body);
+                    if self.store.load(&ids, &mut body) {
+                        self.loaded.push(Outgoing { batch, ids, body });
+                        self.pipeline.handle(Input::Loaded { batch }, now);
+                    } else {
+                        self.pipeline.handle(Input::LoadFailed { batch }, now);
+                    }
+                }
+                Action::Send { batch } => {
+                    if let Some(at) = self.loaded.iter().position(|loaded| loaded.batch == batch) {
+                        let mut outgoing = self.loaded.swap_remove(at);
+                        envelope.close(&mut outgoing.body, now.unix_ms);
+                        effects.sends.push(outgoing);
+                    }
+                }
+                Action::Settle { ids, outcome } => self.settle(ids, outcome, effects),
+                Action::Paused { reason } => effects.paused.push(reason),
+            }
+        }
+    }
+
+    fn settle(&mut self, ids: Vec<RecordId>, outcome: Outcome, effects: &mut Effects) {
+        self.store.settle(&ids);
+        for flush in &mut self.flushes {
+            let covered = ids.iter().filter(|id| **id <= flush.through).count();
+            flush.report.settle(covered as u64, &outcome);
+        }
+        if !self.receipts.is_empty() {
+            let receipts = ids.iter().filter_map(|id| self.receipts.remove(id));
+            effects.receipts.extend(receipts.map(|receipt| (receipt, outcome.clone())));
+        }
+        effects.settled.push((ids, outcome));
+    }
+
+    fn answer_flushes(&mut self, now: Now, effects: &mut Effects) {
+        let done = self.flushes.extract_if(.., |flush| flush.report.pending == 0 || flush.deadline_ms <= now.mono_ms);
+        effects.reports.extend(done.map(|flush| (flush.promise, flush.report)));
+    }
+
+    /// Room goes to those who wait longest; each is given what he asked for once, and tries for himself.
+    fn grant_rooms(&mut self, effects: &mut Effects) {
+        let granted = self.rooms.extract_if(.., |(bytes, _)| self.pipeline.has_room(*bytes));
+        effects.rooms.extend(granted.map(|(_, promise)| promise));
+    }
+}

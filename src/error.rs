@@ -22,6 +22,8 @@ struct Inner {
     retry_after: Option<Duration>,
     source: Option<Source>,
     event: Option<Event>,
+    /// For [`ErrorKind::Full`]: the room that the event needs.
+    needed_bytes: usize,
 }
 
 /// The kind of an [`Error`].
@@ -118,12 +120,23 @@ impl Error {
             retry_after: None,
             source: None,
             event: None,
+            needed_bytes: 0,
         }))
     }
 
     /// An [`ErrorKind::Invalid`] whose text is the parts put together (no `format!`, which the wasm build would pay for).
     pub(crate) fn invalid(parts: &[&str]) -> Self {
         Self::new(ErrorKind::Invalid, parts.concat())
+    }
+
+    pub(crate) fn full(needed_bytes: usize) -> Self {
+        let mut error = Self::new(ErrorKind::Full, "the queue is full");
+        error.0.needed_bytes = needed_bytes;
+        error
+    }
+
+    pub(crate) fn needed_bytes(&self) -> usize {
+        self.0.needed_bytes
     }
 
     pub(crate) fn with_event(mut self, event: Event) -> Self {

@@ -12,6 +12,7 @@ pub mod limits;
 mod pipeline;
 mod platform;
 mod plugin;
+mod promise;
 mod region;
 mod session;
 mod store;
@@ -29,8 +30,12 @@ mod web;
 mod npm;
 
 pub use crate::{
+    client::{Capacity, Client, Flush, Receipt, Settled},
+    config::{Config, IngestionApi, LongStrings},
     error::{Error, ErrorKind, Result},
-    event::Event,
+    event::{Event, EventBuilder, GroupIdentify, Identify, Number, Properties, PropertyValue, Revenue},
     key::ProjectKey,
+    pipeline::{Counts, DropReason, Outcome, Rejection, Report},
+    plugin::{Flow, Notice, Plugin, PluginError, Progress},
     region::Region,
 };

@@ -1,5 +1,314 @@
-//! Events.
+//! Events: what a caller tells, valid once it is built. Both targets; before plugins and sealing.
+//!
+//! An event is JSON text from the start: its fields in one buffer, each object of properties in another, with the places of the keys.
+//! Limits and field names: "HTTP V2 API", amplitude.com/docs, read 2026-03-13.
 
-/// One event.
-#[derive(Clone, Debug)]
-pub struct Event {}
+mod builder;
+mod fields;
+mod identify;
+mod object;
+mod properties;
+mod revenue;
+mod seal;
+mod value;
+
+use std::{borrow::Cow, fmt};
+
+use crate::{Error, Result, json::Reader, limits};
+
+use fields::Shape;
+use object::Object;
+
+pub(crate) use self::seal::Stamp;
+pub use self::{
+    builder::EventBuilder,
+    identify::{GroupIdentify, Identify},
+    properties::Properties,
+    revenue::Revenue,
+    value::{Number, PropertyValue},
+};
+
+/// One event, checked against every documented limit that needs no configuration.
+///
+/// Made with [`Event::builder`], or from JSON text with [`Event::from_json`]. `Debug` shows names and sizes, never values.
+///
+/// ```
+/// use amplitude_sdk::Event;
+///
+/// let event = Event::builder("Product Purchased")
+///     .user_id("user123")
+///     .property("product_id", "sku456")
+///     .property("price", 29.99)
+///     .property("tags", ["new", "sale"])
+///     .build()?;
+/// assert_eq!(event.event_type(), "Product Purchased");
+///
+/// let error = Event::builder("Broken").property("price", f64::NAN).build().unwrap_err();
+/// assert_eq!(error.to_string(), "event_properties.price: is not a finite number, which JSON cannot hold");
+/// # Ok::<(), amplitude_sdk::Error>(())
+/// ```
+#[derive(Clone, Eq, PartialEq)]
+pub struct Event {
+    /// All fields but the four objects of properties.
+    fields: Object,
+    event_properties: Properties,
+    user_properties: Properties,
+    groups: Properties,
+    group_properties: Properties,
+}
+
+impl Event {
+    /// Starts an event of that type.
+    pub fn builder(event_type: &str) -> EventBuilder {
+        EventBuilder::new(event_type)
+    }
+
+    /// Reads an event object as HTTP V2 takes it and checks all of it.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Invalid`] that names the field, what it must be and what it is; also for a field that is not documented, because
+    /// Amplitude would ignore it in silence.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let mut reader = Reader::new(text.as_bytes());
+        let lift = |error: crate::json::Malformed| Error::invalid(&["event: ", error.0]);
+        if reader.kind().map_err(lift)? != crate::json::Kind::Object {
+            return Err(Error::invalid(&["event: must be an object"]));
+        }
+        let mut event = Self::empty();
+        reader.open();
+        let mut first = true;
+        while let Some(key) = reader.next_key(&mut first).map_err(lift)? {
+            let shape = fields::shape(&key).ok_or_else(|| Error::invalid(&[&key, ": is no field of an event"]))?;
+            if shape == Shape::Properties {
+                let properties = event.properties_of(&key);
+                if !properties.is_empty() {
+                    return Err(Error::invalid(&[&key, ": stands twice"]));
+                }
+                properties.0 = Object::read(&key, &mut reader)?;
+                continue;
+            }
+            let from = reader.offset();
+            let long_strings = fields::check(&key, shape, &mut reader)?;
+            if !event.fields.add_raw(&key, reader.slice(from), long_strings) {
+                return Err(Error::invalid(&[&key, ": stands twice"]));
+            }
+        }
+        reader.end().map_err(lift)?;
+        event.check()?;
+        Ok(event)
+    }
+
+    /// The event's type.
+    #[must_use]
+    pub fn event_type(&self) -> Cow<'_, str> {
+        self.text("event_type").unwrap_or_default()
+    }
+
+    /// The user's id.
+    #[must_use]
+    pub fn user_id(&self) -> Option<Cow<'_, str>> {
+        self.text("user_id")
+    }
+
+    /// The device's id.
+    #[must_use]
+    pub fn device_id(&self) -> Option<Cow<'_, str>> {
+        self.text("device_id")
+    }
+
+    /// Replaces the user's id.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Invalid`] for an id of more than 1024 characters, or one that Amplitude refuses (`"anonymous"`, `"null"`, ...).
+    pub fn set_user_id(&mut self, id: &str) -> Result<()> {
+        self.set_id("user_id", id)
+    }
+
+    /// Replaces the device's id.
+    ///
+    /// # Errors
+    /// As [`Event::set_user_id`].
+    pub fn set_device_id(&mut self, id: &str) -> Result<()> {
+        self.set_id("device_id", id)
+    }
+
+    /// The JSON text of a field by its name on the wire, e.g. `"time"`; objects of properties have their own methods.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.raw(name)
+    }
+
+    /// Sets a field by its name on the wire to a JSON text, checked as [`Event::from_json`] checks it.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Invalid`] that names the field and what it must be. The event is unchanged then.
+    pub fn set_field(&mut self, name: &str, json: &str) -> Result<()> {
+        let shape = fields::shape(name).ok_or_else(|| Error::invalid(&[name, ": is no field of an event"]))?;
+        let mut reader = Reader::new(json.as_bytes());
+        let long_strings = fields::check(name, shape, &mut reader)?;
+        reader.end().map_err(|error| Error::invalid(&[name, ": ", error.0]))?;
+        let mut changed = self.clone();
+        changed.fields.remove(name);
+        changed.fields.add_raw(name, json.trim().as_bytes(), long_strings);
+        changed.check()?;
+        *self = changed;
+        Ok(())
+    }
+
+    /// Removes a field by its name on the wire; the event's type stays.
+    pub fn remove_field(&mut self, name: &str) -> bool {
+        name != "event_type" && self.fields.remove(name)
+    }
+
+    /// What happened, in detail.
+    #[must_use]
+    pub fn event_properties(&self) -> &Properties {
+        &self.event_properties
+    }
+
+    /// What happened, for plugins to change.
+    pub fn event_properties_mut(&mut self) -> &mut Properties {
+        &mut self.event_properties
+    }
+
+    /// What is set on the user with this event.
+    #[must_use]
+    pub fn user_properties(&self) -> &Properties {
+        &self.user_properties
+    }
+
+    /// The groups that the event belongs to.
+    #[must_use]
+    pub fn groups(&self) -> &Properties {
+        &self.groups
+    }
+
+    /// How many strings Amplitude will shorten: those of more than 1024 characters, counted as UTF-16 code units.
+    #[must_use]
+    pub fn long_strings(&self) -> u32 {
+        [&self.event_properties, &self.user_properties, &self.groups, &self.group_properties]
+            .into_iter()
+            .map(|properties| properties.0.long_strings())
+            .sum::<u32>()
+            + self.fields.long_strings()
+    }
+
+    fn empty() -> Self {
+        Self {
+            fields: Object::with_capacity(160, 6),
+            event_properties: Properties::new(),
+            user_properties: Properties::new(),
+            groups: Properties::new(),
+            group_properties: Properties::new(),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        let raw = self.fields.raw(name)?;
+        let inner = raw.get(1..raw.len().checked_sub(1)?)?;
+        if inner.contains('\\') {
+            Reader::new(raw.as_bytes()).string().ok().map(|text| Cow::Owned(text.into_owned()))
+        } else {
+            Some(Cow::Borrowed(inner))
+        }
+    }
+
+    fn set_id(&mut self, name: &str, id: &str) -> Result<()> {
+        check_id(name, id)?;
+        self.fields.set("event", name, id)
+    }
+
+    fn properties_of(&mut self, name: &str) -> &mut Properties {
+        match name {
+            "user_properties" => &mut self.user_properties,
+            "groups" => &mut self.groups,
+            "group_properties" => &mut self.group_properties,
+            _ => &mut self.event_properties,
+        }
+    }
+
+    /// The rules that concern more than one field.
+    fn check(&self) -> Result<()> {
+        let event_type = self.event_type();
+        if event_type.is_empty() {
+            return Err(Error::invalid(&["event_type: is missing or empty"]));
+        }
+        if limits::RESERVED_EVENT_TYPES.contains(&&*event_type) {
+            return Err(Error::invalid(&["event_type: \"", &event_type, "\" is reserved by Amplitude"]));
+        }
+        for name in ["user_id", "device_id"] {
+            if let Some(id) = self.text(name) {
+                check_id(name, &id)?;
+            }
+        }
+        let has = |name| self.fields.raw(name).is_some();
+        if (has("productId") || has("revenueType") || has("currency") || has("quantity")) && !has("price") && !has("revenue") {
+            return Err(Error::invalid(&[
+                "price: is missing; productId, revenueType, currency and quantity need it, or revenue",
+            ]));
+        }
+        identify::check_operations(&event_type, "user_properties", "$identify", &self.user_properties)?;
+        if event_type == "$groupidentify" {
+            identify::check_operations(&event_type, "group_properties", "$groupidentify", &self.group_properties)?;
+        } else if !self.group_properties.is_empty() {
+            return Err(Error::invalid(&["group_properties: Amplitude reads them on events of type $groupidentify alone"]));
+        }
+        self.check_groups()
+    }
+
+    fn check_groups(&self) -> Result<()> {
+        if self.groups.len() > limits::GROUP_TYPES {
+            return Err(Error::invalid(&["groups: has more than 5 group types, which Amplitude would ignore"]));
+        }
+        let mut count = 0;
+        for (kind, value) in self.groups.0.iter() {
+            let mut reader = Reader::new(value.as_bytes());
+            count += group_values(&mut reader)
+                .ok_or_else(|| Error::invalid(&["groups.", kind, ": must be a string or a list of strings"]))?;
+        }
+        if count > limits::GROUPS {
+            return Err(Error::invalid(&["groups: has more than 10 groups, which Amplitude would ignore"]));
+        }
+        Ok(())
+    }
+}
+
+/// The rules for ids that need no configuration.
+fn check_id(name: &str, id: &str) -> Result<()> {
+    if id.len() > limits::ID_CHARS && id.chars().count() > limits::ID_CHARS {
+        return Err(Error::invalid(&[name, ": is longer than 1024 characters"]));
+    }
+    seal::check_forbidden(name, id)
+}
+
+/// How many groups a value names; `None` where it is neither a string nor a list of strings.
+fn group_values(reader: &mut Reader<'_>) -> Option<usize> {
+    use crate::json::Kind;
+    match reader.kind().ok()? {
+        Kind::String => Some(1),
+        Kind::Array => {
+            reader.open();
+            let (mut first, mut count) = (true, 0);
+            while reader.next_item(&mut first).ok()? {
+                if reader.kind().ok()? != Kind::String {
+                    return None;
+                }
+                reader.skip().ok()?;
+                count += 1;
+            }
+            Some(count)
+        }
+        _ => None,
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("event_type", &self.event_type())
+            .field("fields", &self.fields.len())
+            .field("event_properties", &self.event_properties)
+            .field("user_properties", &self.user_properties)
+            .finish_non_exhaustive()
+    }
+}

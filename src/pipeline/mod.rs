@@ -1,1 +1,651 @@
-//! Pipeline.
+//! The state machine that decides what is sent when, and what each reply means. Both targets, no I/O, no clock, no randomness of its own.
+//!
+//! Between `track`, which offers a record's [`Header`], and the driver, which performs [`Action`]s and feeds their answers back. It
+//! holds headers; the bytes stay in the store. A record is in exactly one place: waiting to be stored, in the ready queue, parked on its lane, or
+//! leased to a batch.
+//!
+//! Invariants, checked by property tests after every step: accepted = delivered + rejected + dropped + unknown + pending; a record is
+//! settled once; requests in flight share no lane; the order of a lane is kept; a request keeps its bounds.
+
+mod backoff;
+mod counts;
+mod lanes;
+mod outcome;
+mod reply;
+pub(crate) mod verdict;
+
+use std::{collections::VecDeque, mem, time::Duration};
+
+pub(crate) use self::{
+    backoff::Backoff,
+    lanes::{IdHasher, fnv1a},
+    verdict::{Failure, Reply},
+};
+use self::{
+    backoff::Jitter,
+    lanes::{Lanes, Taken},
+    verdict::{Throttled, Verdict, Wait, judge},
+};
+pub use self::{
+    counts::{Counts, Report},
+    outcome::{DropReason, Outcome, Rejection},
+};
+use crate::{Error, ErrorKind, limits};
+
+/// A record's number, rising with the order of `track`.
+pub(crate) type RecordId = u64;
+
+/// A batch's number.
+pub(crate) type BatchId = u64;
+
+/// The time, twice: one clock that only runs forward for waiting, and the wall clock for ages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    pub(crate) mono_ms: u64,
+    pub(crate) unix_ms: u64,
+}
+
+/// What the pipeline must know of a record: its ids' hashes and its size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) user: Option<u64>,
+    pub(crate) device: Option<u64>,
+    pub(crate) bytes: u32,
+}
+
+/// A header on its way.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    id: RecordId,
+    /// The device, without one the user: what keeps its order.
+    lane: u64,
+    user: u64,
+    bytes: u32,
+    /// Seconds since 1970 of the first attempt; 0 before it.
+    first_attempt: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PipelineConfig {
+    pub(crate) batch_events: usize,
+    /// Bytes of a whole request, envelope included.
+    pub(crate) batch_bytes: usize,
+    pub(crate) envelope_bytes: usize,
+    pub(crate) flush_interval_ms: u64,
+    pub(crate) flush_events: usize,
+    pub(crate) flush_bytes: usize,
+    pub(crate) queue_bytes: usize,
+    pub(crate) max_in_flight: usize,
+    pub(crate) backoff: Backoff,
+}
+
+/// Why an offer was refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refusal {
+    /// The queue is at its bound.
+    Full,
+    /// The record fits into no request, or into no queue.
+    TooLarge { limit: usize },
+}
+
+impl Refusal {
+    pub(crate) fn into_error(self, bytes: usize) -> Error {
+        match self {
+            Self::Full => Error::full(bytes),
+            Self::TooLarge { limit } => Error::new(
+                ErrorKind::TooLarge,
+                [
+                    "event: its ",
+                    &crate::json::decimal(bytes as u64),
+                    " bytes of JSON fit into no request, or no queue, of ",
+                    &crate::json::decimal(limit as u64),
+                    " bytes",
+                ]
+                .concat(),
+            ),
+        }
+    }
+}
+
+/// What the driver tells.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The store did not take the record.
+    StoreFailed(RecordId),
+    /// The body of the batch is complete.
+    Loaded { batch: BatchId },
+    /// The store could not read the batch's records now.
+    LoadFailed { batch: BatchId },
+    /// The request ended.
+    Reply { batch: BatchId, reply: Result<Reply, Failure> },
+    /// Send what waits without waiting for more.
+    Flush,
+    /// Give up all that is pending.
+    Abandon(DropReason),
+}
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Load these records into a body of that many bytes, in this order, then feed [`Input::Loaded`].
+    Load { batch: BatchId, ids: Vec<RecordId>, bytes: usize },
+    /// Send the batch's body, then feed [`Input::Reply`].
+    Send { batch: BatchId },
+    /// The outcome of these records is known; the store may forget them.
+    Settle { ids: Vec<RecordId>, outcome: Outcome },
+    /// The owner should hear that delivery is paused, and why.
+    Paused { reason: &'static str },
+}
+
+/// An entry that the store was asked to hold.
+#[derive(Debug)]
+struct Storing {
+    entry: Entry,
+    stored: bool,
+}
+
+/// Records that go in one request, and what of them still has to go after it.
+#[derive(Debug)]
+struct Batch {
+    id: BatchId,
+    state: BatchState,
+    entries: Vec<Entry>,
+    /// Parts cut off by bisecting, the next one last. Their lanes stay with the batch, so that order is kept.
+    later: Vec<Vec<Entry>>,
+    /// The lanes that it holds.
+    lanes: Vec<u64>,
+    /// When it was sent last, in seconds since 1970.
+    sent_secs: u32,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum BatchState {
+    /// To be loaded at this time or later.
+    Waiting {
+        not_before: u64,
+    },
+    Loading,
+    Loaded,
+    InFlight,
+}
+
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    config: PipelineConfig,
+    jitter: Jitter,
+    next_id: RecordId,
+    next_batch: BatchId,
+    /// Offered and not yet stored.
+    storing: VecDeque<Storing>,
+    /// Stored and never leased, in order.
+    ready: VecDeque<Entry>,
+    ready_bytes: usize,
+    lanes: Lanes,
+    batches: Vec<Batch>,
+    actions: VecDeque<Action>,
+    counts: Counts,
+    /// When the oldest ready record has waited long enough.
+    flush_at: Option<u64>,
+    /// Records up to this one are to go without waiting for more.
+    flush_through: RecordId,
+    /// Failures in a row; while there are any, one request at a time probes.
+    failures: u32,
+    not_before: u64,
+    paused: Option<&'static str>,
+    /// The last time that the driver was told to wake at.
+    armed: u64,
+}
+
+/// Waits that have no other rule: throttled ids (documented) and daily quotas (counted by the hour).
+const THROTTLE_MS: u64 = limits::THROTTLE_WAIT_SECS * 1000;
+const QUOTA_MS: u64 = 3_600_000;
+/// An event of unknown fate is not sent again in the last twelve hours of the deduplication window.
+const RESEND_SECS: u64 = limits::DEDUP_DAYS * 86_400 - 12 * 3600;
+/// The longest that a server's `Retry-After` is believed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+impl Pipeline {
+    pub(crate) fn new(config: PipelineConfig, seed: u64) -> Self {
+        Self {
+            config,
+            jitter: Jitter(seed),
+            next_id: 1,
+            next_batch: 1,
+            storing: VecDeque::new(),
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            lanes: Lanes::default(),
+            batches: Vec::new(),
+            actions: VecDeque::new(),
+            counts: Counts::default(),
+            flush_at: None,
+            flush_through: 0,
+            failures: 0,
+            not_before: 0,
+            paused: None,
+            armed: u64::MAX,
+        }
+    }
+
+    /// Takes a record into the books, or refuses it. The caller appends it to the store under the id and then tells [`Pipeline::stored`]
+    /// or [`Input::StoreFailed`].
+    pub(crate) fn offer(&mut self, header: Header) -> Result<RecordId, Refusal> {
+        let bytes = header.bytes as usize;
+        if bytes + self.config.envelope_bytes > self.config.batch_bytes {
+            return Err(Refusal::TooLarge { limit: self.config.batch_bytes });
+        }
+        if bytes > self.config.queue_bytes {
+            return Err(Refusal::TooLarge { limit: self.config.queue_bytes });
+        }
+        if !self.has_room(bytes) {
+            return Err(Refusal::Full);
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let user = header.user.unwrap_or_default();
+        let entry = Entry { id, lane: header.device.unwrap_or(user), user, bytes: header.bytes, first_attempt: 0 };
+        self.storing.push_back(Storing { entry, stored: false });
+        self.counts.accepted += 1;
+        self.counts.pending += 1;
+        self.counts.pending_bytes += u64::from(header.bytes);
+        Ok(id)
+    }
+
+    /// The store holds the record. Answers whether the driver must be woken, because something is due sooner than it knows.
+    pub(crate) fn stored(&mut self, id: RecordId, now: Now) -> bool {
+        match self.storing.iter_mut().find(|storing| storing.entry.id == id) {
+            Some(storing) => storing.stored = true,
+            None => return false,
+        }
+        // Records become ready in the order of `track`, whatever the order in which a store answers.
+        while self.storing.front().is_some_and(|storing| storing.stored)
+            && let Some(storing) = self.storing.pop_front()
+        {
+            if self.ready.is_empty() {
+                self.flush_at = Some(now.mono_ms.saturating_add(self.config.flush_interval_ms));
+            }
+            self.ready_bytes += storing.entry.bytes as usize;
+            self.ready.push_back(storing.entry);
+        }
+        let wake = self.wake_at(now) < self.armed;
+        if wake {
+            // Once is enough: the driver asks again after this wake-up.
+            self.armed = now.mono_ms;
+        }
+        wake
+    }
+
+    /// Feeds what happened.
+    pub(crate) fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::StoreFailed(id) => {
+                if let Some(at) = self.storing.iter().position(|storing| storing.entry.id == id)
+                    && let Some(storing) = self.storing.remove(at)
+                {
+                    self.settle(&[storing.entry], Outcome::Dropped(DropReason::Store));
+                }
+            }
+            Input::Loaded { batch } => {
+                if let Some(batch) = self.batch(batch, BatchState::Loading) {
+                    batch.state = BatchState::Loaded;
+                }
+            }
+            Input::LoadFailed { batch } => {
+                let delay = self.config.backoff.delay_ms(1, None, &mut self.jitter);
+                if let Some(batch) = self.batch(batch, BatchState::Loading) {
+                    batch.state = BatchState::Waiting { not_before: now.mono_ms + delay };
+                }
+            }
+            Input::Reply { batch, reply } => {
+                if let Some(at) = self.batches.iter().position(|it| it.id == batch && it.state == BatchState::InFlight) {
+                    let batch = self.batches.swap_remove(at);
+                    self.judged(batch, &reply, now);
+                }
+            }
+            Input::Flush => self.flush_through = self.next_id - 1,
+            Input::Abandon(reason) => self.abandon(reason),
+        }
+    }
+
+    /// The next thing to do, until `None`; then nothing is due before [`Pipeline::wake_at`].
+    pub(crate) fn next(&mut self, now: Now) -> Option<Action> {
+        self.lanes.expire(now.mono_ms);
+        loop {
+            if let Some(action) = self.actions.pop_front() {
+                return Some(action);
+            }
+            if let Some(batch) = self.batches.iter_mut().find(|batch| batch.state == BatchState::Loaded) {
+                batch.state = BatchState::InFlight;
+                let secs = u32::try_from(now.unix_ms / 1000).unwrap_or(u32::MAX).max(1);
+                batch.sent_secs = secs;
+                for entry in batch.entries.iter_mut().filter(|entry| entry.first_attempt == 0) {
+                    entry.first_attempt = secs;
+                }
+                return Some(Action::Send { batch: batch.id });
+            }
+            if now.mono_ms < self.not_before || self.active() >= self.allowed() {
+                break;
+            }
+            let waiting = self
+                .batches
+                .iter()
+                .position(|batch| matches!(batch.state, BatchState::Waiting { not_before } if not_before <= now.mono_ms));
+            match waiting {
+                Some(at) => {
+                    if let Some(action) = self.resend(at, now) {
+                        return Some(action);
+                    }
+                }
+                None if self.batches.len() < self.config.max_in_flight && self.is_due(now) => {
+                    if let Some(action) = self.cut(now) {
+                        return Some(action);
+                    }
+                }
+                None => break,
+            }
+        }
+        self.armed = self.wake_at(now);
+        None
+    }
+
+    /// When the next thing is due, by the clock that only runs forward; `u64::MAX`: not before something happens.
+    pub(crate) fn wake_at(&self, now: Now) -> u64 {
+        let mut at = self.lanes.next_expiry();
+        if self.active() < self.allowed() {
+            for batch in &self.batches {
+                if let BatchState::Waiting { not_before } = batch.state {
+                    at = at.min(not_before.max(self.not_before));
+                }
+            }
+            if self.batches.len() < self.config.max_in_flight {
+                if self.is_due(now) {
+                    at = at.min(self.not_before);
+                } else if let Some(flush_at) = self.flush_at {
+                    at = at.min(flush_at.max(self.not_before));
+                }
+            }
+        }
+        at
+    }
+
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        let queued = usize::try_from(self.counts.pending_bytes).unwrap_or(usize::MAX);
+        queued == 0 || queued.saturating_add(bytes) <= self.config.queue_bytes
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Counts an event that a plugin dropped before it became a record.
+    pub(crate) fn count_dropped(&mut self, reason: DropReason) {
+        self.counts.accepted += 1;
+        self.counts.pending += 1;
+        self.counts.settle(1, &Outcome::Dropped(reason));
+    }
+
+    pub(crate) fn count_long_strings(&mut self, strings: u64) {
+        self.counts.long_strings += strings;
+    }
+
+    /// The newest record.
+    pub(crate) fn last_id(&self) -> RecordId {
+        self.next_id - 1
+    }
+
+    fn batch(&mut self, id: BatchId, state: BatchState) -> Option<&mut Batch> {
+        self.batches.iter_mut().find(|batch| batch.id == id && batch.state == state)
+    }
+
+    fn active(&self) -> usize {
+        self.batches.iter().filter(|batch| !matches!(batch.state, BatchState::Waiting { .. })).count()
+    }
+
+    /// While the last request failed, one at a time probes whether the server is back.
+    fn allowed(&self) -> usize {
+        if self.failures > 0 { 1 } else { self.config.max_in_flight }
+    }
+
+    fn is_due(&self, now: Now) -> bool {
+        self.lanes.has_open()
+            || self.ready.front().is_some_and(|oldest| oldest.id <= self.flush_through)
+            || self.ready.len() >= self.config.flush_events
+            || self.ready_bytes >= self.config.flush_bytes
+            || self.flush_at.is_some_and(|at| at <= now.mono_ms)
+    }
+
+    /// Cuts a batch from open lanes first, whose records are older, then from the ready queue. Records that must wait are parked on the way;
+    /// the way is bounded, so that a cut never costs more the more is queued.
+    fn cut(&mut self, now: Now) -> Option<Action> {
+        let id = self.next_batch;
+        self.next_batch += 1;
+        let (max_events, max_bytes) = (self.config.batch_events, self.config.batch_bytes);
+        let mut bytes = self.config.envelope_bytes;
+        let mut count = 0;
+        let mut fits = |entry: &Entry| {
+            let comma = usize::from(count > 0);
+            let larger = bytes + comma + entry.bytes as usize;
+            let fits = count < max_events && larger <= max_bytes;
+            if fits {
+                bytes = larger;
+                count += 1;
+            }
+            fits
+        };
+
+        let mut entries = Vec::new();
+        let mut lanes = Vec::new();
+        let now_ms = now.mono_ms;
+        self.lanes.take_open(id, now_ms, &mut entries, &mut lanes, &mut fits);
+        let mut scans = 4 * max_events + 1000;
+        while let Some(&entry) = self.ready.front() {
+            if scans == 0 {
+                break;
+            }
+            scans -= 1;
+            match self.lanes.take(&entry, id, now_ms, &mut fits) {
+                Taken::Full => break,
+                Taken::Parked => {}
+                Taken::Again => entries.push(entry),
+                Taken::New => {
+                    lanes.push(entry.lane);
+                    entries.push(entry);
+                }
+            }
+            self.ready.pop_front();
+            self.ready_bytes -= entry.bytes as usize;
+        }
+        if self.ready.is_empty() {
+            self.flush_at = None;
+        } else if self.flush_at.is_some_and(|at| at <= now_ms) {
+            self.flush_at = Some(now_ms.saturating_add(self.config.flush_interval_ms));
+        }
+        if entries.is_empty() {
+            return None;
+        }
+        let action = self.load(id, &entries);
+        self.batches.push(Batch { id, state: BatchState::Loading, entries, later: Vec::new(), lanes, sent_secs: 0 });
+        Some(action)
+    }
+
+    /// Sends a batch again, without the records that are too old for it.
+    fn resend(&mut self, at: usize, now: Now) -> Option<Action> {
+        let mut batch = self.batches.swap_remove(at);
+        let now_secs = now.unix_ms / 1000;
+        let too_old =
+            |entry: &Entry| entry.first_attempt != 0 && now_secs.saturating_sub(u64::from(entry.first_attempt)) > RESEND_SECS;
+        let old: Vec<_> = batch.entries.extract_if(.., |entry| too_old(entry)).collect();
+        self.settle(&old, Outcome::Unknown);
+        if batch.entries.is_empty() {
+            self.go_on(batch, now);
+            return None;
+        }
+        batch.state = BatchState::Loading;
+        let action = self.load(batch.id, &batch.entries);
+        self.batches.push(batch);
+        Some(action)
+    }
+
+    fn load(&self, batch: BatchId, entries: &[Entry]) -> Action {
+        let records: usize = entries.iter().map(|entry| entry.bytes as usize).sum();
+        let bytes = self.config.envelope_bytes + records + entries.len().saturating_sub(1);
+        Action::Load { batch, ids: entries.iter().map(|entry| entry.id).collect(), bytes }
+    }
+
+    /// Applies what a reply means to the records of its batch.
+    fn judged(&mut self, mut batch: Batch, reply: &Result<Reply, Failure>, now: Now) {
+        let verdict = match reply {
+            Ok(reply) => judge(reply, batch.entries.len()),
+            Err(_) => Verdict::Retry { at_least: None },
+        };
+        if !matches!(verdict, Verdict::Retry { .. } | Verdict::Fault { .. }) {
+            self.failures = 0;
+            self.not_before = 0;
+            self.paused = None;
+        }
+        // The server has certainly not taken what it refused or never saw, so their age does not count.
+        let untouched = match reply {
+            Ok(reply) => matches!(reply.status, 400..=499 | 503) && reply.status != 408,
+            Err(failure) => *failure == Failure::Connect,
+        };
+        if untouched {
+            let secs = batch.sent_secs;
+            for entry in batch.entries.iter_mut().filter(|entry| entry.first_attempt == secs) {
+                entry.first_attempt = 0;
+            }
+        }
+        match verdict {
+            Verdict::Delivered { short } => {
+                self.counts.short_replies += u64::from(short);
+                let entries = mem::take(&mut batch.entries);
+                self.settle(&entries, Outcome::Delivered);
+            }
+            Verdict::Rejected(list) => self.reject(&mut batch, list),
+            Verdict::Throttled(throttled) => {
+                self.throttle(&mut batch, throttled, now);
+            }
+            Verdict::TooLarge => self.bisect(&mut batch, Rejection::TooLarge),
+            Verdict::Unexplained => self.bisect(&mut batch, Rejection::Unexplained),
+            Verdict::Retry { at_least } => self.back_off(at_least, now),
+            Verdict::Fault { at_least, reason } => {
+                self.back_off(at_least, now);
+                if self.paused.replace(reason) != Some(reason) {
+                    self.actions.push_back(Action::Paused { reason });
+                }
+            }
+        }
+        self.go_on(batch, now);
+    }
+
+    /// A batch goes again, or on with the next part that was cut off it, or ends.
+    fn go_on(&mut self, mut batch: Batch, now: Now) {
+        while batch.entries.is_empty() {
+            match batch.later.pop() {
+                Some(part) => batch.entries = part,
+                None => {
+                    for lane in batch.lanes {
+                        self.lanes.release(lane, now.mono_ms);
+                    }
+                    return;
+                }
+            }
+        }
+        batch.state = BatchState::Waiting { not_before: now.mono_ms };
+        self.batches.push(batch);
+    }
+
+    fn reject(&mut self, batch: &mut Batch, list: Vec<(usize, Rejection)>) {
+        let mut index = 0;
+        let mut reasons = list.into_iter().peekable();
+        let mut rejected = Vec::new();
+        batch.entries.retain(|entry| {
+            let reason = reasons.next_if(|(at, _)| *at == index);
+            index += 1;
+            match reason {
+                Some((_, reason)) => {
+                    rejected.push((*entry, reason));
+                    false
+                }
+                None => true,
+            }
+        });
+        for (entry, reason) in rejected {
+            self.settle(&[entry], Outcome::Rejected(reason));
+        }
+    }
+
+    fn throttle(&mut self, batch: &mut Batch, throttled: Throttled, now: Now) {
+        let least = throttled.at_least.map_or(0, |least| least.min(MAX_RETRY_AFTER).as_millis() as u64);
+        let until = |wait| now.mono_ms + least.max(if wait == Wait::Throttle { THROTTLE_MS } else { QUOTA_MS });
+        for (user, wait) in throttled.users {
+            self.lanes.wait_user(user, until(wait));
+        }
+        let devices = throttled.devices;
+        for index in throttled.events {
+            if let Some(entry) = batch.entries.get(index)
+                && self.lanes.waits(entry, now.mono_ms) == 0
+                && !devices.iter().any(|(device, _)| *device == entry.lane)
+            {
+                self.lanes.wait(entry.lane, until(Wait::Throttle));
+            }
+        }
+        for (device, wait) in devices {
+            if batch.lanes.contains(&device) {
+                self.lanes.wait(device, until(wait));
+            }
+        }
+        self.reject(batch, throttled.rejected);
+        // All parts at once, so that a lane's records stay in their order.
+        let mut parked = Vec::new();
+        for part in std::iter::once(&mut batch.entries).chain(batch.later.iter_mut().rev()) {
+            part.retain(|entry| {
+                let until = self.lanes.waits(entry, now.mono_ms);
+                if until > 0 {
+                    self.lanes.wait(entry.lane, until);
+                    parked.push(*entry);
+                }
+                until == 0
+            });
+        }
+        self.lanes.give_back(&parked);
+    }
+
+    fn bisect(&mut self, batch: &mut Batch, alone: Rejection) {
+        if batch.entries.len() == 1 {
+            let entries = mem::take(&mut batch.entries);
+            self.settle(&entries, Outcome::Rejected(alone));
+        } else {
+            let half = batch.entries.len() / 2;
+            batch.later.push(batch.entries.split_off(half));
+        }
+    }
+
+    fn back_off(&mut self, at_least: Option<Duration>, now: Now) {
+        self.failures = self.failures.saturating_add(1);
+        let at_least = at_least.map(|least| least.min(MAX_RETRY_AFTER));
+        let delay = self.config.backoff.delay_ms(self.failures, at_least, &mut self.jitter);
+        self.not_before = self.not_before.max(now.mono_ms + delay);
+    }
+
+    fn settle(&mut self, entries: &[Entry], outcome: Outcome) {
+        if entries.is_empty() {
+            return;
+        }
+        self.counts.settle(entries.len() as u64, &outcome);
+        self.counts.pending_bytes -= entries.iter().map(|entry| u64::from(entry.bytes)).sum::<u64>();
+        self.actions.push_back(Action::Settle { ids: entries.iter().map(|entry| entry.id).collect(), outcome });
+    }
+
+    fn abandon(&mut self, reason: DropReason) {
+        let mut entries: Vec<_> = self.storing.drain(..).map(|storing| storing.entry).collect();
+        entries.extend(self.ready.drain(..));
+        self.ready_bytes = 0;
+        for batch in self.batches.drain(..) {
+            entries.extend(batch.entries);
+            entries.extend(batch.later.into_iter().flatten());
+        }
+        entries.extend(self.lanes.drain());
+        self.flush_at = None;
+        self.settle(&entries, Outcome::Dropped(reason));
+    }
+}

@@ -1,5 +1,20 @@
-//! What both targets export under the same names.
+//! What the two targets do differently, under the same names. No policy lives here.
+//!
+//! | Name | Native | Browser |
+//! | --- | --- | --- |
+//! | `now` | `SystemTime` and `Instant` | `Date.now`, `performance.now` |
+//! | `fill_random` | the system's entropy | WebCrypto |
+//! | `sleep` | tokio's timer | `setTimeout` |
+//! | `Driver::start` | a thread with a runtime of its own | `spawn_local` |
+//! | `spawn` | onto that runtime | `spawn_local` |
+//! | `Transport::send` | reqwest | `fetch` |
+//! | `TransportOptions` | gzip, time limits, proxy, certificates | time limit |
+//! | `check_url` | https, or http on loopback | the same, or relative to the page |
+//! | `catch_panic` | catches | runs: a panic ends the instance |
+//! | `Shared` | `Send + Sync` | everything |
 
+#[cfg(not(target_family = "wasm"))]
+pub(crate) mod http;
 #[cfg(not(target_family = "wasm"))]
 #[path = "native.rs"]
 mod sys;
@@ -7,3 +22,13 @@ mod sys;
 #[cfg(target_family = "wasm")]
 #[path = "browser.rs"]
 mod sys;
+
+pub(crate) use sys::{
+    Driver, LIBRARY, Shared, Transport, TransportOptions, catch_panic, check_url, fill_random, log, now, sleep, spawn,
+};
+
+/// A request of the ingestion API, ready to send.
+pub(crate) struct Request {
+    pub(crate) body: Vec<u8>,
+    pub(crate) events: usize,
+}

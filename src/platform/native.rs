@@ -1,1 +1,273 @@
-//! native
+//! The native side: a thread with a small tokio runtime, reqwest, the system's clocks and entropy.
+
+use std::{
+    future::Future,
+    io::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use url::Url;
+
+use super::{
+    Request,
+    http::{self, HttpOptions},
+};
+use crate::{
+    Client, Config, Error, ErrorKind, ProjectKey, Region, Report, Result,
+    pipeline::{Failure, Now, Reply},
+};
+
+/// The `library` field of every event.
+pub(crate) const LIBRARY: &str = concat!("amplitude-sdk-rust/", env!("CARGO_PKG_VERSION"));
+
+/// `Send + Sync`, which callbacks and plugins need on this target.
+pub trait Shared: Send + Sync {}
+
+impl<T: Send + Sync + ?Sized> Shared for T {}
+
+pub(crate) fn now() -> Now {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let mono = START.get_or_init(Instant::now).elapsed();
+    // A clock before 1970 is wrong; zero keeps the event and is corrected by the server from `client_upload_time`.
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now { mono_ms: millis(mono), unix_ms: millis(unix) }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// # Panics
+/// When the system has no entropy, because then no id would be unique.
+pub(crate) fn fill_random(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system provides entropy");
+}
+
+pub(crate) async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
+/// Runs a future on the driver's runtime; called from tasks of that runtime alone.
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(future);
+}
+
+pub(crate) fn log(message: &str) {
+    tracing::warn!(target: "amplitude_sdk", "{message}");
+}
+
+/// Runs a caller's code so that its panic stays its own.
+pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
+pub(crate) fn check_url(url: &str) -> Result<()> {
+    http::parse_url(url).map(drop)
+}
+
+/// The thread that delivers, with a runtime of its own, so that delivery neither needs nor outlives the caller's.
+pub(crate) struct Driver;
+
+impl Driver {
+    pub(crate) fn start(run: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Store, "the delivery thread cannot start").with_source(error))?;
+        thread::Builder::new()
+            .name("amplitude-sdk".to_owned())
+            .spawn(move || runtime.block_on(run))
+            .map_err(|error| Error::new(ErrorKind::Store, "the delivery thread cannot start").with_source(error))?;
+        Ok(())
+    }
+}
+
+/// How requests are made: compression, time limits, proxy, certificates. Set through [`Config`]'s methods.
+#[derive(Clone)]
+pub(crate) struct TransportOptions {
+    http: HttpOptions,
+    gzip: Option<Gzip>,
+}
+
+#[derive(Clone, Copy)]
+struct Gzip {
+    level: u32,
+    threshold: usize,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self { http: HttpOptions::default(), gzip: Some(Gzip { level: 1, threshold: 2048 }) }
+    }
+}
+
+impl TransportOptions {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.gzip.is_some_and(|gzip| gzip.level > 9) {
+            return Err(Error::invalid(&["gzip: the level must be 0 to 9"]));
+        }
+        self.http.check()
+    }
+}
+
+/// What only the native build has.
+impl Config {
+    /// Reads `AMPLITUDE_API_KEY` (or the file that `AMPLITUDE_API_KEY_FILE` names), `AMPLITUDE_REGION` (`us`, the default, or `eu`) and
+    /// `AMPLITUDE_SERVER_URL` (the full ingestion URL of a proxy or an emulator; none by default).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] that names the variable that is missing or cannot be read.
+    pub fn from_env() -> Result<Self> {
+        let key =
+            environment("AMPLITUDE_API_KEY")?.ok_or_else(|| Error::new(ErrorKind::Invalid, "AMPLITUDE_API_KEY: is not set"))?;
+        let mut config = Self::new(ProjectKey::new(key)?);
+        if let Some(region) = environment("AMPLITUDE_REGION")? {
+            config = config.region(Region::parse(&region)?);
+        }
+        if let Some(url) = environment("AMPLITUDE_SERVER_URL")? {
+            config = config.server_url(url);
+        }
+        Ok(config)
+    }
+
+    /// Compresses bodies of at least `threshold` bytes with gzip at `level` (0 to 9). Default: level 1 from 2048 bytes on.
+    #[must_use]
+    pub fn gzip(mut self, level: u32, threshold: usize) -> Self {
+        self.transport.gzip = Some(Gzip { level, threshold });
+        self
+    }
+
+    /// Sends bodies as they are.
+    #[must_use]
+    pub fn no_gzip(mut self) -> Self {
+        self.transport.gzip = None;
+        self
+    }
+
+    /// A proxy's URL, in place of the one that `HTTPS_PROXY` names.
+    #[must_use]
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.transport.http.proxy = Some(url.into());
+        self
+    }
+
+    /// Trusts further certificate authorities beside the system's: PEM text with one or more certificates.
+    #[must_use]
+    pub fn add_root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.transport.http.roots.push(pem.into());
+        self
+    }
+
+    /// Lowers the floor from TLS 1.3 to TLS 1.2, for a proxy of your own that knows no better. Amplitude's endpoints speak 1.3.
+    #[must_use]
+    pub fn allow_tls_1_2(mut self) -> Self {
+        self.transport.http.tls12 = true;
+        self
+    }
+
+    /// The time to make a connection, TLS included. Default: 10 seconds.
+    #[must_use]
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.transport.http.connect_timeout = limit;
+        self
+    }
+
+    /// The time from a request's start to the end of its answer. Default: 30 seconds.
+    #[must_use]
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.transport.http.request_timeout = Some(limit);
+        self
+    }
+}
+
+/// A variable's text, or its file's where the `_FILE` twin names one.
+fn environment(name: &str) -> Result<Option<String>> {
+    crate::server::environment(name)
+}
+
+/// What only the native build has.
+impl Client {
+    /// [`Client::flush`] for callers without a runtime: blocks the thread until the report is there.
+    pub fn flush_blocking(&self, deadline: Duration) -> Report {
+        block_on(self.flush(deadline))
+    }
+
+    /// [`Client::shutdown`] for callers without a runtime: blocks the thread until the report is there.
+    pub fn shutdown_blocking(&self, deadline: Duration) -> Report {
+        block_on(self.shutdown(deadline))
+    }
+}
+
+/// Waits on this thread. The driver answers from its own, so that this never deadlocks, inside a runtime either.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// The ingestion endpoint, reached through reqwest.
+pub(crate) struct Transport {
+    client: reqwest::Client,
+    url: Url,
+    gzip: Option<Gzip>,
+}
+
+impl Transport {
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        let url = http::parse_url(&config.url())?;
+        Ok(Self { client: config.transport.http.client(&url)?, url, gzip: config.transport.gzip })
+    }
+
+    pub(crate) async fn send(&self, request: Request) -> Result<Reply, Failure> {
+        let mut post = self.client.post(self.url.clone()).header("content-type", "application/json");
+        let bytes = request.body.len();
+        post = match self.gzip {
+            Some(gzip) if bytes >= gzip.threshold => {
+                post.header("content-encoding", "gzip").body(compress(&request.body, gzip.level))
+            }
+            _ => post.body(request.body),
+        };
+        tracing::debug!(target: "amplitude_sdk", events = request.events, bytes, "sending");
+        let response = post.send().await.map_err(|error| failure(&error))?;
+        let status = response.status().as_u16();
+        let retry_after = http::retry_after(response.headers(), SystemTime::now());
+        let body = http::read_capped(response, MAX_REPLY_BYTES).await.map_err(|error| failure(&error))?;
+        tracing::debug!(target: "amplitude_sdk", status, events = request.events, "answered");
+        Ok(Reply { status, retry_after, body })
+    }
+}
+
+/// A reply lists at most 2000 ids; what is longer is not Amplitude's.
+const MAX_REPLY_BYTES: usize = 8 << 20;
+
+fn failure(error: &reqwest::Error) -> Failure {
+    if error.is_connect() {
+        Failure::Connect
+    } else if error.is_timeout() {
+        Failure::Timeout
+    } else {
+        Failure::Interrupted
+    }
+}
+
+fn compress(body: &[u8], level: u32) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(level));
+    encoder.write_all(body).and_then(|()| encoder.finish()).expect("writing to memory cannot fail")
+}

@@ -1,1 +1,18 @@
-//! Server APIs.
+//! What only servers do: calls that need a secret. Not compiled for any wasm target, whatever the features.
+//!
+//! [`Client`] holds one credential and offers the calls that it may make; a call that the credential cannot make does not compile.
+//! Secrets are redacted in `Debug`, overwritten in memory when dropped, and sent over TLS 1.3 alone.
+
+mod client;
+mod credential;
+mod env;
+mod ingest;
+mod secret;
+
+pub use self::{
+    client::{Client, Options},
+    credential::{CanExport, CanIngest, Credential, ProjectPair},
+    ingest::{IngestOptions, Ingested},
+    secret::SecretKey,
+};
+pub(crate) use env::environment;

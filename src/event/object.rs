@@ -1,0 +1,291 @@
+//! A JSON object as text with the places of its keys: built, read and changed without a tree.
+
+use std::{mem, ops::Range};
+
+use crate::{
+    Error, Result,
+    event::value::{PropertyValue, ValueWriter},
+    json::{self, Kind, Reader},
+    limits,
+};
+
+/// `"key":value,"key":value`, and where each key and value stands.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Object {
+    text: Vec<u8>,
+    entries: Vec<Entry>,
+    /// Containers inside each other at most, this one included.
+    depth: u8,
+    long_strings: u32,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Entry {
+    start: u32,
+    /// Behind the colon.
+    value: u32,
+    end: u32,
+}
+
+impl Entry {
+    /// The key between its quotes, escapes and all.
+    fn key(self) -> Range<usize> {
+        self.start as usize + 1..self.value as usize - 2
+    }
+
+    fn value(self) -> Range<usize> {
+        self.value as usize..self.end as usize
+    }
+}
+
+impl Object {
+    pub(crate) fn with_capacity(bytes: usize, keys: usize) -> Self {
+        Self { text: Vec::with_capacity(bytes), entries: Vec::with_capacity(keys), depth: 1, long_strings: 0 }
+    }
+
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        usize::from(self.depth.max(1))
+    }
+
+    pub(crate) fn long_strings(&self) -> u32 {
+        self.long_strings
+    }
+
+    /// The keys as they stand in the text, escapes and all.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| self.slice(entry.key()))
+    }
+
+    /// Keys and the JSON texts of their values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries.iter().map(|entry| (self.slice(entry.key()), self.slice(entry.value())))
+    }
+
+    /// The JSON text of a value.
+    pub(crate) fn raw(&self, key: &str) -> Option<&str> {
+        self.position(key).and_then(|at| self.entries.get(at)).map(|entry| self.slice(entry.value()))
+    }
+
+    /// Adds a key whose value's JSON text was checked; answers whether the key was new, or else nothing has changed.
+    pub(crate) fn add_raw(&mut self, key: &str, json: &[u8], long_strings: u32) -> bool {
+        if self.position(key).is_some() {
+            return false;
+        }
+        if !self.text.is_empty() {
+            self.text.push(b',');
+        }
+        let start = self.text.len();
+        json::push_string(&mut self.text, key);
+        self.text.push(b':');
+        let value = self.text.len();
+        self.text.extend_from_slice(json);
+        self.entries.push(Entry { start: place(start), value: place(value), end: place(self.text.len()) });
+        self.long_strings += long_strings;
+        true
+    }
+
+    pub(crate) fn remove(&mut self, key: &str) -> bool {
+        let found = self.position(key);
+        if let Some(at) = found {
+            self.remove_at(at);
+        }
+        found.is_some()
+    }
+
+    /// Sets a key; a value that it had before is replaced. On an error nothing has changed. `path` is the name of this object.
+    pub(crate) fn set(&mut self, path: &str, key: &str, value: impl PropertyValue) -> Result<()> {
+        let start = self.text.len();
+        if start > 0 {
+            self.text.push(b',');
+        }
+        let key_start = self.text.len();
+        json::push_string(&mut self.text, key);
+        self.text.push(b':');
+        let value_start = self.text.len();
+        let mut writer = ValueWriter::new(&mut self.text);
+        value.write(&mut writer);
+        let (depth, long_strings) = (writer.deepest() + 1, writer.long_strings());
+        let problem = writer.problem().or((depth > limits::DEPTH).then_some("is nested deeper than 40"));
+        if let Some(problem) = problem {
+            self.text.truncate(start);
+            return Err(Error::invalid(&[path, ".", key, ": ", problem]));
+        }
+        let entry = Entry { start: place(key_start), value: place(value_start), end: place(self.text.len()) };
+        self.push(path, entry, depth, long_strings).inspect_err(|_| self.text.truncate(start))
+    }
+
+    /// Lists an entry whose text was just appended; an older one of the same key goes.
+    fn push(&mut self, path: &str, entry: Entry, depth: usize, long_strings: u32) -> Result<()> {
+        let key = self.text.get(entry.key()).unwrap_or_default();
+        let older = self.entries.iter().position(|older| self.text.get(older.key()).unwrap_or_default() == key);
+        if older.is_none() && self.entries.len() == limits::KEYS {
+            return Err(Error::invalid(&[path, ": has more than 1000 keys"]));
+        }
+        self.entries.push(entry);
+        self.depth = self.depth.max(depth as u8);
+        self.long_strings += long_strings;
+        if let Some(older) = older {
+            self.remove_at(older);
+        }
+        Ok(())
+    }
+
+    fn remove_at(&mut self, at: usize) {
+        let Some(&entry) = self.entries.get(at) else { return };
+        self.entries.remove(at);
+        // The comma before it goes too, or the one behind it where it is the first.
+        let (from, until) = if at > 0 {
+            (entry.start as usize - 1, entry.end as usize)
+        } else {
+            (entry.start as usize, (entry.end as usize + 1).min(self.text.len()))
+        };
+        self.text.drain(from..until);
+        let shift = place(until - from);
+        for later in self.entries.iter_mut().skip(at) {
+            later.start -= shift;
+            later.value -= shift;
+            later.end -= shift;
+        }
+    }
+
+    /// Reads an object from a caller's JSON text. `path` is its name.
+    pub(crate) fn read(path: &str, reader: &mut Reader<'_>) -> Result<Self> {
+        let mut object = Self::default();
+        let mut check = Check { path: path.to_owned(), depth: 1, long_strings: 0 };
+        if check.kind(reader)? != Kind::Object {
+            return Err(Error::invalid(&[path, ": must be an object, not ", check.kind(reader)?.name()]));
+        }
+        reader.open();
+        let mut first = true;
+        while let Some(key) = check.lift(reader.next_key(&mut first))? {
+            let from = check.enter_key(&key);
+            let value_start = reader.offset();
+            check.value(reader, 2)?;
+            let start = object.text.len() + usize::from(!object.text.is_empty());
+            if start > 0 {
+                object.text.push(b',');
+            }
+            json::push_string(&mut object.text, &key);
+            object.text.push(b':');
+            let value = object.text.len();
+            object.text.extend_from_slice(reader.slice(value_start));
+            let entry = Entry { start: place(start), value: place(value), end: place(object.text.len()) };
+            if object.position(&key).is_some() {
+                return Err(Error::invalid(&[&check.path, ": stands twice"]));
+            }
+            object.push(path, entry, check.depth, mem::take(&mut check.long_strings))?;
+            check.path.truncate(from);
+        }
+        Ok(object)
+    }
+
+    fn position(&self, key: &str) -> Option<usize> {
+        if json::is_plain(key) {
+            self.entries.iter().position(|entry| self.text.get(entry.key()) == Some(key.as_bytes()))
+        } else {
+            let mut escaped = Vec::new();
+            json::push_string(&mut escaped, key);
+            let escaped = escaped.get(1..escaped.len() - 1)?;
+            self.entries.iter().position(|entry| self.text.get(entry.key()) == Some(escaped))
+        }
+    }
+
+    fn slice(&self, range: Range<usize>) -> &str {
+        // Only whole strings are ever written.
+        self.text.get(range).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// A place in a text. An event of 4 GiB fits into no request, and is refused before it matters.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// Checks values that a caller gave as JSON text, and names the one that is wrong.
+struct Check {
+    path: String,
+    depth: usize,
+    long_strings: u32,
+}
+
+impl Check {
+    /// The recursion is bounded by the limit on depth.
+    fn value(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<()> {
+        let kind = self.kind(reader)?;
+        if !matches!(kind, Kind::Object | Kind::Array) {
+            if kind == Kind::String {
+                let text = self.lift(reader.string())?;
+                self.long_strings += u32::from(is_long(&text));
+                return Ok(());
+            }
+            return self.lift(reader.scalar());
+        }
+        if depth > limits::DEPTH {
+            return Err(self.error("is nested deeper than 40"));
+        }
+        self.depth = self.depth.max(depth);
+        reader.open();
+        let mut first = true;
+        let mut entries = 0;
+        if kind == Kind::Object {
+            while let Some(key) = self.lift(reader.next_key(&mut first))? {
+                entries += 1;
+                if entries > limits::KEYS {
+                    return Err(self.error("has more than 1000 keys"));
+                }
+                let from = self.enter_key(&key);
+                self.value(reader, depth + 1)?;
+                self.path.truncate(from);
+            }
+        } else {
+            while self.lift(reader.next_item(&mut first))? {
+                let from = self.path.len();
+                self.path.push('[');
+                self.path.push_str(&json::decimal(entries as u64));
+                self.path.push(']');
+                entries += 1;
+                self.value(reader, depth + 1)?;
+                self.path.truncate(from);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a key to the path; answers where to cut the path again.
+    fn enter_key(&mut self, key: &str) -> usize {
+        let from = self.path.len();
+        self.path.push('.');
+        // A key of a megabyte would make the path of an error as long.
+        self.path.extend(key.chars().take(100));
+        from
+    }
+
+    fn kind(&self, reader: &mut Reader<'_>) -> Result<Kind> {
+        self.lift(reader.kind())
+    }
+
+    fn lift<T>(&self, result: json::Result<T>) -> Result<T> {
+        result.map_err(|malformed| self.error(malformed.0))
+    }
+
+    fn error(&self, problem: &str) -> Error {
+        Error::invalid(&[&self.path, ": ", problem])
+    }
+}
+
+/// Whether Amplitude shortens a string: more than 1024 UTF-16 code units.
+pub(crate) fn is_long(text: &str) -> bool {
+    text.len() > limits::STRING_CHARS && text.encode_utf16().count() > limits::STRING_CHARS
+}

@@ -1,0 +1,93 @@
+//! Revenue as Amplitude's SDKs send it: an event of type `revenue_amount` with `$`-properties.
+
+use crate::{
+    Error, ErrorKind, Result,
+    event::{Event, EventBuilder, Properties, value::PropertyValue},
+};
+
+/// Revenue of one kind of product.
+///
+/// ```
+/// use amplitude_sdk::{Event, Revenue};
+///
+/// let event = Event::revenue_event(Revenue::new(4.99).quantity(2).product_id("sku-1")).user_id("user123").build()?;
+/// assert_eq!(event.event_properties().json("$price"), Some("4.99"));
+/// # Ok::<(), amplitude_sdk::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it counts nothing until its event is tracked"]
+pub struct Revenue {
+    properties: Properties,
+    /// The text of the first error.
+    problem: Option<String>,
+}
+
+impl Revenue {
+    /// The price of one item; negative for a refund.
+    pub fn new(price: f64) -> Self {
+        Self { properties: Properties::new(), problem: None }.property("$price", price).quantity(1)
+    }
+
+    /// How many items. Default: 1.
+    pub fn quantity(self, quantity: i64) -> Self {
+        self.property("$quantity", quantity)
+    }
+
+    /// The revenue, where it is not price times quantity.
+    pub fn revenue(self, revenue: f64) -> Self {
+        self.property("$revenue", revenue)
+    }
+
+    /// The product's id.
+    pub fn product_id(self, id: &str) -> Self {
+        self.property("$productId", id)
+    }
+
+    /// The type of revenue, e.g. `"purchase"`, `"refund"`, `"tax"`.
+    pub fn revenue_type(self, kind: &str) -> Self {
+        self.property("$revenueType", kind)
+    }
+
+    /// The currency: three upper-case letters (ISO 4217).
+    pub fn currency(mut self, code: &str) -> Self {
+        if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            self.problem.get_or_insert_with(|| "$currency: must be three upper-case letters (ISO 4217)".to_owned());
+        }
+        self.property("$currency", code)
+    }
+
+    /// The store's receipt.
+    pub fn receipt(self, receipt: &str) -> Self {
+        self.property("$receipt", receipt)
+    }
+
+    /// The signature of the store's receipt.
+    pub fn receipt_signature(self, signature: &str) -> Self {
+        self.property("$receiptSig", signature)
+    }
+
+    /// A further property of the event.
+    pub fn property(mut self, key: &str, value: impl PropertyValue) -> Self {
+        if let Err(error) = self.properties.0.set("event_properties", key, value) {
+            self.problem.get_or_insert_with(|| error.to_string());
+        }
+        self
+    }
+
+    fn into_properties(self) -> Result<Properties> {
+        match self.problem {
+            Some(problem) => Err(Error::new(ErrorKind::Invalid, problem)),
+            None => Ok(self.properties),
+        }
+    }
+}
+
+impl Event {
+    /// Starts an event of revenue.
+    pub fn revenue_event(revenue: Revenue) -> EventBuilder {
+        match revenue.into_properties() {
+            Ok(properties) => EventBuilder::new("revenue_amount").properties(properties),
+            Err(error) => EventBuilder::failed("revenue_amount", error),
+        }
+    }
+}

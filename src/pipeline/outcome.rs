@@ -1,0 +1,49 @@
+//! What becomes of an event, and the counts that always add up.
+
+/// What became of one event, for good.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Amplitude said that it has the event.
+    Delivered,
+    /// Amplitude refused the event.
+    Rejected(Rejection),
+    /// This side gave the event up.
+    Dropped(DropReason),
+    /// The event was sent, no answer ever came, and it is too old to be sent again without the risk of a second copy.
+    Unknown,
+}
+
+/// Why Amplitude refused an event.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// A field's value is not allowed; its name as the reply gave it.
+    InvalidField(String),
+    /// A field is missing; its name as the reply gave it.
+    MissingField(String),
+    /// An id is too short or too long; which one as the reply gave it.
+    IdLength(String),
+    /// Its device is silenced.
+    Silenced,
+    /// The event alone is larger than the server takes.
+    TooLarge,
+    /// The server refuses this event alone and does not say why.
+    Unexplained,
+}
+
+/// Why this side gave an event up.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// A plugin dropped it.
+    Plugin,
+    /// The client was shut down before it could be delivered, and its store does not outlive the process.
+    Shutdown,
+    /// The store failed.
+    Store,
+}
+
+impl DropReason {
+    pub(super) const ALL: [Self; 3] = [Self::Plugin, Self::Shutdown, Self::Store];
+}

@@ -1,0 +1,182 @@
+//! [`Client`]: one credential, one region, one path that every call takes.
+
+use std::{fmt, time::Duration};
+
+use reqwest::{Method, RequestBuilder, Response};
+use url::Url;
+
+use crate::{
+    Error, ErrorKind, Region, Result,
+    platform::http::{self, HttpOptions},
+    server::Credential,
+};
+
+/// How a [`Client`] reaches Amplitude.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Options {
+    pub(super) region: Region,
+    base_url: Option<String>,
+    http: HttpOptions,
+}
+
+impl Options {
+    /// The US region, the environment's proxy, the system's certificate authorities, TLS 1.3.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The region that the project was made in. Default: [`Region::Us`].
+    pub fn region(mut self, region: Region) -> Self {
+        self.region = region;
+        self
+    }
+
+    /// What stands before the paths of all APIs in place of the region's hosts: an own proxy or an emulator. https, or http on loopback.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// The time to make a connection, TLS included. Default: 10 seconds.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.http.connect_timeout = limit;
+        self
+    }
+
+    /// The time from a request's start to the end of its answer; for an export, the longest silence within it. Default: 30 seconds.
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.http.request_timeout = Some(limit);
+        self
+    }
+
+    /// A proxy's URL, in place of the one that `HTTPS_PROXY` names.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.http.proxy = Some(url.into());
+        self
+    }
+
+    /// Trusts further certificate authorities beside the system's: PEM text with one or more certificates.
+    pub fn add_root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.http.roots.push(pem.into());
+        self
+    }
+
+    /// Lowers the floor from TLS 1.3 to TLS 1.2, for a proxy of your own that knows no better. Amplitude's endpoints speak 1.3.
+    pub fn allow_tls_1_2(mut self) -> Self {
+        self.http.tls12 = true;
+        self
+    }
+}
+
+/// Calls Amplitude's APIs with one credential of type `C`.
+///
+/// Cheap to clone; clones share their connections. Its futures run inside a tokio runtime. A method that asks for a capability which `C` does
+/// not have is a compile error that says which credential has it.
+///
+/// ```no_run
+/// use amplitude_sdk::{Region, server::{Client, Options, ProjectPair}};
+///
+/// let client = Client::with_options(ProjectPair::from_env()?, Options::new().region(Region::Eu))?;
+/// # Ok::<(), amplitude_sdk::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Client<C> {
+    pub(super) credential: C,
+    ingestion: Api,
+    analytics: Api,
+}
+
+/// The hosts of a region differ by what they serve.
+#[derive(Clone)]
+struct Api {
+    base: Url,
+    client: reqwest::Client,
+}
+
+impl<C: Credential> Client<C> {
+    /// A client of the US region.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when the machine has no certificate authorities.
+    pub fn new(credential: C) -> Result<Self> {
+        Self::with_options(credential, Options::new())
+    }
+
+    /// A client with options of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] that names the option that is wrong.
+    pub fn with_options(credential: C, options: Options) -> Result<Self> {
+        let api = |region_url: &str, http: &HttpOptions| {
+            let base = http::parse_url(options.base_url.as_deref().unwrap_or(region_url))?;
+            Ok::<_, Error>(Api { client: http.client(&base)?, base })
+        };
+        let ingestion = api(options.region.ingestion_url(), &options.http)?;
+        // An archive of gigabytes takes its time; what must not happen is that nothing comes.
+        let streaming = HttpOptions { read_timeout: options.http.request_timeout, request_timeout: None, ..options.http.clone() };
+        let analytics = api(options.region.analytics_url(), &streaming)?;
+        Ok(Self { credential, ingestion, analytics })
+    }
+
+    /// A request to the hosts that take events; it carries no `Authorization`.
+    pub(super) fn ingestion(&self, path: &str) -> Result<RequestBuilder> {
+        self.ingestion.request(Method::POST, path)
+    }
+
+    /// An authorised request to the hosts that answer questions.
+    pub(super) fn analytics(&self, method: Method, path: &str) -> Result<RequestBuilder> {
+        Ok(self.credential.authorize(self.analytics.request(method, path)?))
+    }
+}
+
+impl Api {
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder> {
+        let mut url = self.base.clone();
+        // An own endpoint may have a path of its own, with or without a slash at its end.
+        let base = self.base.path().trim_end_matches('/');
+        url.set_path(&[base, path].concat());
+        Ok(self.client.request(method, url))
+    }
+}
+
+impl<C: fmt::Debug> fmt::Debug for Client<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("credential", &self.credential).field("host", &self.analytics.base.host_str()).finish()
+    }
+}
+
+/// Sends a request. Whatever status comes back is an answer, not an error.
+pub(super) async fn send(request: RequestBuilder) -> Result<Response> {
+    request.send().await.map_err(transport_error)
+}
+
+/// What went wrong before an answer was there, without the URL, whose query is nobody's business.
+pub(super) fn transport_error(error: reqwest::Error) -> Error {
+    let (kind, message) = if error.is_timeout() {
+        (ErrorKind::Timeout, "the server did not answer in time")
+    } else if error.is_connect() {
+        (ErrorKind::Transport, "the server cannot be reached")
+    } else {
+        (ErrorKind::Transport, "the connection broke")
+    };
+    Error::new(kind, message).with_source(error.without_url())
+}
+
+/// The error of a status that is no success, where an API has no better word for it.
+pub(super) fn status_error(response: &Response) -> Error {
+    let status = response.status().as_u16();
+    let (kind, message) = match status {
+        400 => (ErrorKind::Invalid, "the server refuses the request as invalid (400)"),
+        401 | 403 => {
+            (ErrorKind::Unauthorized, "the server refuses the credential; is it complete, and of this project and region?")
+        }
+        404 => (ErrorKind::NotFound, "the server has nothing under this address (404)"),
+        413 => (ErrorKind::TooLarge, "the request is too large for the server (413)"),
+        429 => (ErrorKind::Throttled, "the server asks to slow down (429)"),
+        _ => (ErrorKind::Status, "the server answered with an error status"),
+    };
+    Error::new(kind, message)
+        .with_status(status)
+        .with_retry_after(http::retry_after(response.headers(), std::time::SystemTime::now()))
+}
