@@ -150,6 +150,13 @@ impl Client {
         self.0.0.counts()
     }
 
+    /// The events that are not settled, as the text of one JSON array: for who must end before they are delivered and can keep them. Read
+    /// again with [`Event::from_json`], they have the insert ids that they had, so that Amplitude knows what it already has.
+    #[must_use]
+    pub fn pending_json(&self) -> String {
+        self.0.0.pending_json()
+    }
+
     fn accept(&self, event: Event, want_receipt: bool) -> Result<Option<Receipt>> {
         let shared = &self.0.0;
         if shared.config.plugins.is_empty() {
@@ -179,7 +186,7 @@ fn run_plugins(shared: &Shared, mut event: Event) -> Option<Event> {
         let failure = match platform::catch_panic(|| plugin.process(&mut event)) {
             Some(Ok(Flow::Continue)) => continue,
             Some(Ok(Flow::Drop)) => return None,
-            Some(Err(error)) => error.to_string(),
+            Some(Err(error)) => error.message().to_owned(),
             None => "panicked".to_owned(),
         };
         event = before;

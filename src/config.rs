@@ -69,11 +69,11 @@ pub struct Config {
     pub(crate) notice_hook: Option<Arc<dyn NoticeHook>>,
     pub(crate) progress_hook: Option<Arc<dyn ProgressHook>>,
     pub(crate) transport: TransportOptions,
-    flush_interval: Duration,
-    flush_events: usize,
-    batch_events: usize,
+    pub(crate) flush_interval: Duration,
+    pub(crate) flush_events: usize,
+    pub(crate) batch_events: usize,
     batch_bytes: Option<usize>,
-    queue_bytes: usize,
+    pub(crate) queue_bytes: usize,
     max_in_flight: usize,
 }
 

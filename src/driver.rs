@@ -3,7 +3,7 @@
 //! [`Shared`] is what clients and the loop hold in common. Everything that decides is in `pipeline`; here is only doing.
 
 use std::{
-    collections::HashMap,
+    collections::VecDeque,
     future::{Future, poll_fn},
     mem,
     pin::pin,
@@ -18,10 +18,8 @@ use crate::{
     config::{Config, LongStrings},
     context::{Envelope, InsertIds},
     event::Stamp,
-    pipeline::{
-        Action, BatchId, Counts, DropReason, Failure, Header, IdHasher, Input, Now, Outcome, Pipeline, RecordId, Reply, Report,
-    },
-    platform::{self, Driver, Request, Transport},
+    pipeline::{Action, BatchId, Counts, DropReason, Failure, Header, Input, Now, Outcome, Pipeline, RecordId, Reply, Report},
+    platform::{self, Driver, Transport},
     plugin::{Notice, Progress},
     promise::{Promise, Signal, lock},
     store::MemoryStore,
@@ -46,7 +44,7 @@ struct Core {
     replies: Vec<(BatchId, Result<Reply, Failure>)>,
     /// Requests that are loaded and not yet on their way.
     loaded: Vec<Outgoing>,
-    receipts: HashMap<RecordId, Receipt, IdHasher>,
+    receipts: Receipts,
     flushes: Vec<PendingFlush>,
     /// Who waits for how much room.
     rooms: Vec<(usize, Promise<()>)>,
@@ -54,6 +52,36 @@ struct Core {
     /// Nobody can track any more: the driver ends when nothing is pending.
     closing: bool,
     long_string_noticed: bool,
+}
+
+/// The receipts that somebody may hold, by their records' numbers, which rise: a window of places, the empty ones at its ends cut off.
+#[derive(Default)]
+struct Receipts {
+    first: RecordId,
+    places: VecDeque<Option<Receipt>>,
+}
+
+impl Receipts {
+    /// Numbers rise from call to call.
+    fn insert(&mut self, id: RecordId, receipt: &Receipt) {
+        if self.places.is_empty() {
+            self.first = id;
+        }
+        while self.first + (self.places.len() as u64) < id {
+            self.places.push_back(None);
+        }
+        self.places.push_back(Some(receipt.clone()));
+    }
+
+    fn remove(&mut self, id: RecordId) -> Option<Receipt> {
+        let at = usize::try_from(id.checked_sub(self.first)?).ok()?;
+        let receipt = self.places.get_mut(at)?.take();
+        while let Some(None) = self.places.front() {
+            self.places.pop_front();
+            self.first += 1;
+        }
+        receipt
+    }
 }
 
 /// A request and the records in it.
@@ -91,7 +119,7 @@ impl Shared {
             scratch: Vec::new(),
             replies: Vec::new(),
             loaded: Vec::new(),
-            receipts: HashMap::default(),
+            receipts: Receipts::default(),
             flushes: Vec::new(),
             rooms: Vec::new(),
             driver: DriverState::NotStarted,
@@ -140,7 +168,7 @@ impl Shared {
         let id = core.pipeline.offer(header).map_err(|refusal| refusal.into_error(bytes))?;
         let receipt = want_receipt.then(|| Receipt::new(id));
         if let Some(receipt) = &receipt {
-            core.receipts.insert(id, receipt.clone());
+            core.receipts.insert(id, receipt);
         }
         let (stored, wake) = if core.store.append(id, &core.scratch) {
             (Ok(()), core.pipeline.stored(id, now))
@@ -175,7 +203,7 @@ impl Shared {
             Some(hook) => {
                 let _ = platform::catch_panic(|| hook(notice));
             }
-            None => platform::log(&notice.to_string()),
+            None => platform::log(&notice.message()),
         }
     }
 
@@ -191,6 +219,14 @@ impl Shared {
 
     pub(crate) fn counts(&self) -> Counts {
         lock(&self.core).pipeline.counts()
+    }
+
+    pub(crate) fn pending_json(&self) -> String {
+        let mut text = vec![b'['];
+        lock(&self.core).store.load_all(&mut text);
+        text.push(b']');
+        // Records are UTF-8, whole.
+        String::from_utf8(text).unwrap_or_default()
     }
 
     pub(crate) fn wait_for_room(&self, bytes: usize) -> Promise<()> {
@@ -282,7 +318,7 @@ impl Shared {
             self.progress(&Progress::Sending { ids: &ids });
             let (shared, transport) = (Arc::clone(self), Arc::clone(transport));
             platform::spawn(async move {
-                let reply = transport.send(Request { body, events: ids.len() }).await;
+                let reply = transport.send(body).await;
                 lock(&shared.core).replies.push((batch, reply));
                 shared.signal.notify();
             });
@@ -353,9 +389,10 @@ impl Core {
             let covered = ids.iter().filter(|id| **id <= flush.through).count();
             flush.report.settle(covered as u64, &outcome);
         }
-        if !self.receipts.is_empty() {
-            let receipts = ids.iter().filter_map(|id| self.receipts.remove(id));
-            effects.receipts.extend(receipts.map(|receipt| (receipt, outcome.clone())));
+        for id in &ids {
+            if let Some(receipt) = self.receipts.remove(*id) {
+                effects.receipts.push((receipt, outcome.clone()));
+            }
         }
         effects.settled.push((ids, outcome));
     }

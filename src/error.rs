@@ -7,21 +7,21 @@ use crate::event::Event;
 /// The result of this crate's fallible calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-type Source = Box<dyn StdError + Send + Sync>;
+pub(crate) type Source = Box<dyn StdError + Send + Sync>;
 
 /// What went wrong, opaque but for the questions that a caller can act on.
 ///
 /// The text names what is wrong (the field, the shape of its value, the limit) and never holds a
 /// credential, a property's value or the body of a reply.
-pub struct Error(Box<Inner>);
+pub struct Error(pub(crate) Box<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
-    status: Option<u16>,
-    retry_after: Option<Duration>,
-    source: Option<Source>,
-    event: Option<Event>,
+    pub(crate) status: Option<u16>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) source: Option<Source>,
+    event: Option<Box<Event>>,
     /// For [`ErrorKind::Full`]: the room that the event needs.
     needed_bytes: usize,
 }
@@ -109,7 +109,12 @@ impl Error {
     /// The event that `track` refused, for the caller to mend or to track again.
     #[must_use]
     pub fn into_event(self) -> Option<Event> {
-        self.0.event
+        self.0.event.map(|event| *event)
+    }
+
+    /// What `Display` shows.
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
     }
 
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
@@ -140,25 +145,7 @@ impl Error {
     }
 
     pub(crate) fn with_event(mut self, event: Event) -> Self {
-        self.0.event = Some(event);
-        self
-    }
-}
-
-/// What answers of servers add.
-impl Error {
-    pub(crate) fn with_status(mut self, status: u16) -> Self {
-        self.0.status = Some(status);
-        self
-    }
-
-    pub(crate) fn with_retry_after(mut self, retry_after: Option<Duration>) -> Self {
-        self.0.retry_after = retry_after;
-        self
-    }
-
-    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.event = Some(Box::new(event));
         self
     }
 }

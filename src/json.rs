@@ -26,6 +26,14 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// `text` as a JSON string, quotes included.
+pub(crate) fn text(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    push_string(&mut out, text);
+    // What `push_string` writes is UTF-8 where its input is.
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// Whether a text stands in JSON as it is.
 pub(crate) fn is_plain(text: &str) -> bool {
     plain_prefix(text.as_bytes()) == text.len()

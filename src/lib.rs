@@ -14,6 +14,7 @@ mod platform;
 mod plugin;
 mod promise;
 mod region;
+#[cfg(any(target_family = "wasm", test))]
 mod session;
 mod store;
 

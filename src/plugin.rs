@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Event, pipeline::Outcome, platform::Shared};
+use crate::{Error, Event, pipeline::Outcome, platform::Shared};
 
 /// What becomes of an event after a plugin saw it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,8 +50,35 @@ pub trait Plugin: Shared {
     fn process(&self, event: &mut Event) -> Result<Flow, PluginError>;
 }
 
-/// Why a plugin failed.
-pub type PluginError = Box<dyn std::error::Error + Send + Sync>;
+/// Why a plugin failed: a text for the one who runs the application.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PluginError(String);
+
+impl PluginError {
+    /// That text.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for PluginError {
+    fn from(message: &str) -> Self {
+        Self(message.to_owned())
+    }
+}
+
+impl From<String> for PluginError {
+    fn from(message: String) -> Self {
+        Self(message)
+    }
+}
+
+impl From<Error> for PluginError {
+    fn from(error: Error) -> Self {
+        Self(error.message().to_owned())
+    }
+}
 
 /// Something that the owner of a client should know and that is not the outcome of one event.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -76,16 +103,24 @@ pub enum Notice {
     },
 }
 
+impl Notice {
+    /// The notice as a sentence.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::PluginFailed { plugin, reason } => ["plugin ", plugin, " failed and was skipped: ", reason].concat(),
+            Self::LongString { event_type } => {
+                ["an event of type ", event_type, " holds a string of more than 1024 characters, which Amplitude shortens"]
+                    .concat()
+            }
+            Self::DeliveryPaused { reason } => ["delivery is paused, events are kept: ", reason].concat(),
+        }
+    }
+}
+
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = match self {
-            Self::PluginFailed { plugin, reason } => ["plugin ", plugin, " failed and was skipped: ", reason],
-            Self::LongString { event_type } => {
-                ["an event of type ", event_type, " holds a string of more than 1024 characters, which Amplitude shortens", ""]
-            }
-            Self::DeliveryPaused { reason } => ["delivery is paused, events are kept: ", reason, "", ""],
-        };
-        parts.into_iter().try_for_each(|part| f.write_str(part))
+        f.write_str(&self.message())
     }
 }
 

@@ -12,10 +12,7 @@ fn licences_bans_and_sources_keep_to_deny_toml() {
     let policy = include_str!("../deny.toml");
     let licences = list(policy, "allow = [");
     let banned = list(policy, "deny = [");
-    assert!(
-        licences.contains(&"MIT") && banned.contains(&"native-tls"),
-        "{licences:?} {banned:?}"
-    );
+    assert!(licences.contains(&"MIT") && banned.contains(&"native-tls"), "{licences:?} {banned:?}");
 
     let mut found = Vec::new();
     let packages = packages();
@@ -33,33 +30,17 @@ fn licences_bans_and_sources_keep_to_deny_toml() {
             found.push(format!("{name}: source {:?}", text("source")));
         }
     }
-    assert!(
-        packages.iter().any(|package| package["name"] == "reqwest"),
-        "the graph is not complete"
-    );
+    assert!(packages.iter().any(|package| package["name"] == "reqwest"), "the graph is not complete");
     assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
 fn licence_expressions_are_understood() {
     let allowed = ["MIT", "ISC"];
-    for good in [
-        "MIT",
-        "GPL-2.0 OR MIT",
-        "GPL-2.0/MIT",
-        "MIT AND ISC",
-        "(GPL-2.0 OR MIT) AND ISC",
-        "X WITH Y OR MIT",
-    ] {
+    for good in ["MIT", "GPL-2.0 OR MIT", "GPL-2.0/MIT", "MIT AND ISC", "(GPL-2.0 OR MIT) AND ISC", "X WITH Y OR MIT"] {
         assert!(allows(&allowed, good), "{good}");
     }
-    for bad in [
-        "",
-        "GPL-2.0",
-        "MIT AND GPL-2.0",
-        "(MIT OR ISC) AND GPL-2.0",
-        "MIT WITH an-exception",
-    ] {
+    for bad in ["", "GPL-2.0", "MIT AND GPL-2.0", "(MIT OR ISC) AND GPL-2.0", "MIT WITH an-exception"] {
         assert!(!allows(&allowed, bad), "{bad}");
     }
 }
@@ -69,18 +50,12 @@ fn allows(allowed: &[&str], expression: &str) -> bool {
     let expression = expression.replace('/', " OR ");
     parts(&expression, "AND").iter().all(|part| {
         let part = part.trim();
-        let inner = part
-            .strip_prefix('(')
-            .and_then(|rest| rest.strip_suffix(')'));
+        let inner = part.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
         match inner {
             Some(inner) => allows(allowed, inner),
             None => {
                 let choices = parts(part, "OR");
-                if choices.len() > 1 {
-                    choices.iter().any(|choice| allows(allowed, choice))
-                } else {
-                    allowed.contains(&part)
-                }
+                if choices.len() > 1 { choices.iter().any(|choice| allows(allowed, choice)) } else { allowed.contains(&part) }
             }
         }
     })
@@ -109,31 +84,16 @@ fn parts(expression: &str, operator: &str) -> Vec<String> {
 fn list<'a>(policy: &'a str, opening: &str) -> Vec<&'a str> {
     let rest = policy.split(opening).nth(1).unwrap_or_default();
     let body = rest.split(']').next().unwrap_or_default();
-    body.split(',')
-        .map(|item| item.trim().trim_matches('"'))
-        .filter(|item| !item.is_empty())
-        .collect()
+    body.split(',').map(|item| item.trim().trim_matches('"')).filter(|item| !item.is_empty()).collect()
 }
 
 fn packages() -> Vec<Value> {
     let answer = Command::new("timeout")
-        .args([
-            "300",
-            env!("CARGO"),
-            "metadata",
-            "--locked",
-            "--all-features",
-            "--format-version",
-            "1",
-        ])
+        .args(["300", env!("CARGO"), "metadata", "--locked", "--all-features", "--format-version", "1"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("coreutils' timeout is installed");
-    assert!(
-        answer.status.success(),
-        "{}",
-        String::from_utf8_lossy(&answer.stderr)
-    );
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
     let metadata: Value = serde_json::from_slice(&answer.stdout).expect("cargo answers JSON");
     metadata["packages"].as_array().expect("a list").clone()
 }

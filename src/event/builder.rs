@@ -32,7 +32,7 @@ impl EventBuilder {
 
     /// Carries an error from before the building to its end.
     pub(super) fn failed(event_type: &str, error: Error) -> Self {
-        Self { problem: Some(error.to_string()), ..Self::new(event_type) }
+        Self { problem: Some(error.message().to_owned()), ..Self::new(event_type) }
     }
 
     setters! {
@@ -208,7 +208,7 @@ impl EventBuilder {
 
     pub(super) fn note(mut self, result: Result<()>) -> Self {
         if let Err(error) = result {
-            self.problem.get_or_insert_with(|| error.to_string());
+            self.problem.get_or_insert_with(|| error.message().to_owned());
         }
         self
     }

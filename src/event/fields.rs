@@ -6,6 +6,7 @@ use crate::{
     Error, Result,
     event::object::is_long,
     json::{self, Kind, Reader},
+    platform,
 };
 
 /// The shape of a field's value.
@@ -117,7 +118,7 @@ pub(super) fn check(name: &str, shape: Shape, reader: &mut Reader<'_>) -> Result
             }
             let from = reader.offset();
             reader.scalar().map_err(lift)?;
-            check_number(name, shape, str::from_utf8(reader.slice(from)).ok().and_then(|text| text.parse().ok()))?;
+            check_number(name, shape, str::from_utf8(reader.slice(from)).ok().map(platform::parse_number))?;
             Ok(0)
         }
         Flag => {

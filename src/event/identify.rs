@@ -31,7 +31,7 @@ impl Operations {
     fn push(&mut self, operation: &'static str, key: &str, value: impl PropertyValue) {
         let result = self.try_push(operation, key, value);
         if let Err(error) = result {
-            self.problem.get_or_insert_with(|| error.to_string());
+            self.problem.get_or_insert_with(|| error.message().to_owned());
         }
     }
 
@@ -156,7 +156,7 @@ impl GroupIdentify {
     /// The group of that type and name; a list names several groups.
     pub fn new(group_type: &str, name: impl PropertyValue) -> Self {
         let mut groups = Properties::new();
-        let problem = groups.0.set("groups", group_type, name).err().map(|error| error.to_string());
+        let problem = groups.0.set("groups", group_type, name).err().map(|error| error.message().to_owned());
         Self { operations: Operations { problem, ..Operations::default() }, groups }
     }
 

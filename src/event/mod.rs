@@ -183,6 +183,15 @@ impl Event {
         &self.groups
     }
 
+    /// The event as HTTP V2 takes it.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = Vec::new();
+        self.write(&mut text, |_| {});
+        // Only whole strings are ever written.
+        String::from_utf8(text).unwrap_or_default()
+    }
+
     /// How many strings Amplitude will shorten: those of more than 1024 characters, counted as UTF-16 code units.
     #[must_use]
     pub fn long_strings(&self) -> u32 {
@@ -191,6 +200,11 @@ impl Event {
             .map(|properties| properties.0.long_strings())
             .sum::<u32>()
             + self.fields.long_strings()
+    }
+
+    /// Adds a field that the event does not have yet; the JSON text is known to fit.
+    pub(crate) fn supply(&mut self, name: &str, json: &str) {
+        self.fields.add_raw(name, json.as_bytes(), 0);
     }
 
     fn empty() -> Self {
@@ -274,7 +288,7 @@ impl Event {
 }
 
 /// The rules for ids that need no configuration.
-fn check_id(name: &str, id: &str) -> Result<()> {
+pub(crate) fn check_id(name: &str, id: &str) -> Result<()> {
     if id.len() > limits::ID_CHARS && id.chars().count() > limits::ID_CHARS {
         return Err(Error::invalid(&[name, ": is longer than 1024 characters"]));
     }

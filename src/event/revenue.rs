@@ -69,7 +69,7 @@ impl Revenue {
     /// A further property of the event.
     pub fn property(mut self, key: &str, value: impl PropertyValue) -> Self {
         if let Err(error) = self.properties.0.set("event_properties", key, value) {
-            self.problem.get_or_insert_with(|| error.to_string());
+            self.problem.get_or_insert_with(|| error.message().to_owned());
         }
         self
     }

@@ -41,18 +41,26 @@ impl Event {
 
     /// Appends the record's bytes. Every value was checked when it was set.
     pub(crate) fn seal(&self, stamp: &Stamp<'_>, out: &mut Vec<u8>) -> Sealed {
+        self.write(out, |out| {
+            if self.fields.raw("time").is_none() {
+                out.extend_from_slice(b",\"time\":");
+                json::push_integer(out, stamp.time_ms);
+            }
+            if self.fields.raw("insert_id").is_none() {
+                push_text(out, b",\"insert_id\":\"", stamp.insert_id);
+            }
+            if self.fields.raw("library").is_none() {
+                push_text(out, b",\"library\":\"", stamp.library);
+            }
+        });
+        Sealed { user: self.id_hash("user_id"), device: self.id_hash("device_id") }
+    }
+
+    /// Appends the event's JSON, with what `more` adds to its fields. An event always has a type, so a comma always fits.
+    pub(super) fn write(&self, out: &mut Vec<u8>, more: impl FnOnce(&mut Vec<u8>)) {
         out.push(b'{');
         out.extend_from_slice(self.fields.text());
-        if self.fields.raw("time").is_none() {
-            out.extend_from_slice(b",\"time\":");
-            json::push_integer(out, stamp.time_ms);
-        }
-        if self.fields.raw("insert_id").is_none() {
-            push_text(out, b",\"insert_id\":\"", stamp.insert_id);
-        }
-        if self.fields.raw("library").is_none() {
-            push_text(out, b",\"library\":\"", stamp.library);
-        }
+        more(out);
         let objects: [(&[u8], &Object); 4] = [
             (b",\"event_properties\":{", &self.event_properties.0),
             (b",\"user_properties\":{", &self.user_properties.0),
@@ -67,7 +75,6 @@ impl Event {
             }
         }
         out.push(b'}');
-        Sealed { user: self.id_hash("user_id"), device: self.id_hash("device_id") }
     }
 
     /// The hash of an id over its JSON text without quotes.

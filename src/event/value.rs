@@ -2,7 +2,7 @@
 
 use crate::{
     event::{Properties, object::is_long},
-    json,
+    json, platform,
 };
 
 /// A value of a property: text, numbers, booleans, `Option` (`None` is null), lists of these, and [`Properties`] for nested objects.
@@ -53,7 +53,7 @@ impl<'a> ValueWriter<'a> {
 
     fn float(&mut self, value: f64) {
         if value.is_finite() {
-            self.text.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+            platform::push_number(self.text, value);
         } else {
             self.problem = Some("is not a finite number, which JSON cannot hold");
         }

@@ -59,8 +59,8 @@ struct Lane {
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     lanes: HashMap<u64, Lane, IdHasher>,
-    /// Users that wait on all their devices.
-    users: HashMap<u64, u64, IdHasher>,
+    /// Users that wait on all their devices, sorted, and until when. Few at a time.
+    users: Vec<(u64, u64)>,
     /// Lanes with parked records that neither wait nor are held.
     open: VecDeque<u64>,
     timers: BinaryHeap<Reverse<(u64, u64)>>,
@@ -82,7 +82,7 @@ pub(super) enum Taken {
 impl Lanes {
     /// Parks an entry behind what its lane or user waits for, or gives it to the batch where `fits` says so.
     pub(super) fn take(&mut self, entry: &Entry, batch: BatchId, now: u64, fits: &mut impl FnMut(&Entry) -> bool) -> Taken {
-        let user_until = self.user_wait(entry.user, now);
+        let user_until = user_wait(&self.users, entry.user, now);
         let Some(lane) = self.lanes.get_mut(&entry.lane) else {
             if user_until == 0 {
                 if !fits(entry) {
@@ -127,8 +127,8 @@ impl Lanes {
             let mut wait = 0;
             let mut full = false;
             while let Some(entry) = lane.parked.front() {
-                if let Some(&until) = self.users.get(&entry.user).filter(|until| **until > now) {
-                    wait = until;
+                wait = user_wait(&self.users, entry.user, now);
+                if wait > 0 {
                     break;
                 }
                 if !fits(entry) {
@@ -172,15 +172,16 @@ impl Lanes {
     }
 
     pub(super) fn wait_user(&mut self, user: u64, until: u64) {
-        let known = self.users.entry(user).or_default();
-        *known = until.max(*known);
+        match self.users.binary_search_by_key(&user, |(user, _)| *user) {
+            Ok(at) => self.users[at].1 = until.max(self.users[at].1),
+            Err(at) => self.users.insert(at, (user, until)),
+        }
     }
 
     /// Until when the entry must wait; 0: not at all.
     pub(super) fn waits(&self, entry: &Entry, now: u64) -> u64 {
         let lane = self.lanes.get(&entry.lane).map_or(0, |lane| lane.until);
-        let user = self.users.get(&entry.user).copied().unwrap_or(0);
-        let until = lane.max(user);
+        let until = lane.max(user_wait(&self.users, entry.user, now));
         if until > now { until } else { 0 }
     }
 
@@ -189,7 +190,7 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(&key) else { return };
         lane.held_by = None;
         if let Some(entry) = lane.parked.front() {
-            lane.until = lane.until.max(self.users.get(&entry.user).copied().unwrap_or(0));
+            lane.until = lane.until.max(user_wait(&self.users, entry.user, now));
             if lane.until > now {
                 self.timers.push(Reverse((lane.until, key)));
             } else {
@@ -224,7 +225,7 @@ impl Lanes {
             }
         }
         if any {
-            self.users.retain(|_, until| *until > now);
+            self.users.retain(|(_, until)| *until > now);
         }
     }
 
@@ -239,11 +240,10 @@ impl Lanes {
         self.users.clear();
         self.lanes.drain().flat_map(|(_, lane)| lane.parked).collect()
     }
+}
 
-    fn user_wait(&self, user: u64, now: u64) -> u64 {
-        if self.users.is_empty() {
-            return 0;
-        }
-        self.users.get(&user).copied().filter(|until| *until > now).unwrap_or(0)
-    }
+/// Until when a user waits; 0: not at all.
+fn user_wait(users: &[(u64, u64)], user: u64, now: u64) -> u64 {
+    let found = users.binary_search_by_key(&user, |(user, _)| *user).ok().and_then(|at| users.get(at));
+    found.map(|(_, until)| *until).filter(|until| *until > now).unwrap_or(0)
 }

@@ -18,7 +18,7 @@ use std::{collections::VecDeque, mem, time::Duration};
 
 pub(crate) use self::{
     backoff::Backoff,
-    lanes::{IdHasher, fnv1a},
+    lanes::fnv1a,
     verdict::{Failure, Reply},
 };
 use self::{
@@ -554,23 +554,22 @@ impl Pipeline {
         self.batches.push(batch);
     }
 
+    /// Settles the events at these indexes; of several reasons for one the first counts.
     fn reject(&mut self, batch: &mut Batch, list: Vec<(usize, Rejection)>) {
-        let mut index = 0;
-        let mut reasons = list.into_iter().peekable();
-        let mut rejected = Vec::new();
-        batch.entries.retain(|entry| {
-            let reason = reasons.next_if(|(at, _)| *at == index);
-            index += 1;
-            match reason {
-                Some((_, reason)) => {
-                    rejected.push((*entry, reason));
-                    false
-                }
-                None => true,
+        if list.is_empty() {
+            return;
+        }
+        let mut reasons = vec![None; batch.entries.len()];
+        for (index, reason) in list {
+            if let Some(place) = reasons.get_mut(index) {
+                place.get_or_insert(reason);
             }
-        });
-        for (entry, reason) in rejected {
-            self.settle(&[entry], Outcome::Rejected(reason));
+        }
+        for (entry, reason) in mem::take(&mut batch.entries).into_iter().zip(reasons) {
+            match reason {
+                Some(reason) => self.settle(&[entry], Outcome::Rejected(reason)),
+                None => batch.entries.push(entry),
+            }
         }
     }
 

@@ -104,8 +104,6 @@ fn judge_400(body: &Body, count: usize, at_least: Option<Duration>) -> Verdict {
     reject(&body.missing_fields, Rejection::MissingField);
     reject(&body.id_lengths, Rejection::IdLength);
     rejected.extend(valid(&body.silenced_events, count).map(|index| (index, Rejection::Silenced)));
-    rejected.sort_by_key(|(index, _)| *index);
-    rejected.dedup_by_key(|(index, _)| *index);
 
     let mut throttled = waits(body, count, at_least);
     if !throttled.is_empty() {

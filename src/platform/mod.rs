@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `now` | `SystemTime` and `Instant` | `Date.now`, `performance.now` |
 //! | `fill_random` | the system's entropy | WebCrypto |
+//! | `parse_number`, `push_number` | std, zmij | the engine |
 //! | `sleep` | tokio's timer | `setTimeout` |
 //! | `Driver::start` | a thread with a runtime of its own | `spawn_local` |
 //! | `spawn` | onto that runtime | `spawn_local` |
@@ -24,11 +25,6 @@ mod sys;
 mod sys;
 
 pub(crate) use sys::{
-    Driver, LIBRARY, Shared, Transport, TransportOptions, catch_panic, check_url, fill_random, log, now, sleep, spawn,
+    Driver, LIBRARY, Shared, Transport, TransportOptions, catch_panic, check_url, fill_random, log, now, parse_number,
+    push_number, sleep, spawn,
 };
-
-/// A request of the ingestion API, ready to send.
-pub(crate) struct Request {
-    pub(crate) body: Vec<u8>,
-    pub(crate) events: usize,
-}

@@ -14,10 +14,7 @@ use std::{
 use flate2::{Compression, write::GzEncoder};
 use url::Url;
 
-use super::{
-    Request,
-    http::{self, HttpOptions},
-};
+use super::http::{self, HttpOptions};
 use crate::{
     Client, Config, Error, ErrorKind, ProjectKey, Region, Report, Result,
     pipeline::{Failure, Now, Reply},
@@ -47,6 +44,16 @@ fn millis(duration: Duration) -> u64 {
 /// When the system has no entropy, because then no id would be unique.
 pub(crate) fn fill_random(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system provides entropy");
+}
+
+/// The value of a JSON number.
+pub(crate) fn parse_number(text: &str) -> f64 {
+    text.parse().unwrap_or(f64::NAN)
+}
+
+/// Appends the shortest text that reads as the number again.
+pub(crate) fn push_number(out: &mut Vec<u8>, value: f64) {
+    out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
 }
 
 pub(crate) async fn sleep(duration: Duration) {
@@ -235,21 +242,19 @@ impl Transport {
         Ok(Self { client: config.transport.http.client(&url)?, url, gzip: config.transport.gzip })
     }
 
-    pub(crate) async fn send(&self, request: Request) -> Result<Reply, Failure> {
+    pub(crate) async fn send(&self, body: Vec<u8>) -> Result<Reply, Failure> {
         let mut post = self.client.post(self.url.clone()).header("content-type", "application/json");
-        let bytes = request.body.len();
+        let bytes = body.len();
         post = match self.gzip {
-            Some(gzip) if bytes >= gzip.threshold => {
-                post.header("content-encoding", "gzip").body(compress(&request.body, gzip.level))
-            }
-            _ => post.body(request.body),
+            Some(gzip) if bytes >= gzip.threshold => post.header("content-encoding", "gzip").body(compress(&body, gzip.level)),
+            _ => post.body(body),
         };
-        tracing::debug!(target: "amplitude_sdk", events = request.events, bytes, "sending");
+        tracing::debug!(target: "amplitude_sdk", bytes, "sending");
         let response = post.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
         let retry_after = http::retry_after(response.headers(), SystemTime::now());
         let body = http::read_capped(response, MAX_REPLY_BYTES).await.map_err(|error| failure(&error))?;
-        tracing::debug!(target: "amplitude_sdk", status, events = request.events, "answered");
+        tracing::debug!(target: "amplitude_sdk", status, "answered");
         Ok(Reply { status, retry_after, body })
     }
 }

@@ -106,12 +106,8 @@ impl<C: CanIngest> Client<C> {
             if index > 0 {
                 body.push(b',');
             }
-            if event.field("time").is_none() {
-                event.set_field("time", &json::decimal(now.unix_ms))?;
-            }
-            if event.field("insert_id").is_none() {
-                event.set_field("insert_id", &["\"", insert_ids.next(), "\""].concat())?;
-            }
+            event.supply("time", &json::decimal(now.unix_ms));
+            event.supply("insert_id", &json::text(insert_ids.next()));
             event.seal(&Stamp { time_ms: 0, insert_id: "", library: platform::LIBRARY }, &mut body);
         }
         envelope.close(&mut body, now.unix_ms);
@@ -138,7 +134,11 @@ fn read(reply: &Reply, count: usize) -> Result<Ingested> {
     let failed = |kind, message| Err(Error::new(kind, message).with_status(reply.status).with_retry_after(reply.retry_after));
     match judge(reply, count) {
         Verdict::Delivered { .. } => Ok(Ingested::Delivered),
-        Verdict::Rejected(list) => Ok(Ingested::Rejected(list)),
+        Verdict::Rejected(mut list) => {
+            list.sort_by_key(|(index, _)| *index);
+            list.dedup_by_key(|(index, _)| *index);
+            Ok(Ingested::Rejected(list))
+        }
         Verdict::Throttled(_) => {
             failed(ErrorKind::Throttled, "the server asks to slow down for some users or devices (wait 30 seconds)")
         }

@@ -6,6 +6,7 @@
 mod client;
 mod credential;
 mod env;
+mod error;
 mod ingest;
 mod secret;
 

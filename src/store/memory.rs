@@ -2,7 +2,7 @@
 //!
 //! A record that stays long must not keep its settled neighbours alive: a segment that is mostly settled shrinks to what is left of it.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use crate::pipeline::RecordId;
 
@@ -77,12 +77,25 @@ impl MemoryStore {
         true
     }
 
+    /// Appends all records, with commas between them.
+    pub(crate) fn load_all(&self, body: &mut Vec<u8>) {
+        let mut first = true;
+        for segment in &self.segments {
+            for record in segment.records.iter().filter(|record| record.bytes > 0) {
+                if !mem::replace(&mut first, false) {
+                    body.push(b',');
+                }
+                body.extend_from_slice(&segment.bytes[record.at as usize..][..record.bytes as usize]);
+            }
+        }
+    }
+
     /// Forgets records whose outcome is known.
     pub(crate) fn settle(&mut self, ids: &[RecordId]) {
         for &id in ids {
             let Some((at, record)) = self.find(id) else { continue };
             let segment = &mut self.segments[at];
-            let bytes = std::mem::take(&mut segment.records[record].bytes) as usize;
+            let bytes = mem::take(&mut segment.records[record].bytes) as usize;
             segment.live_bytes -= bytes;
             let last = at + 1 == self.segments.len();
             let segment = &mut self.segments[at];

@@ -37,10 +37,7 @@ fn bounded(program: impl AsRef<OsStr>) -> Command {
 }
 
 fn output(mut command: Command) -> Output {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .expect("coreutils' timeout is installed")
+    command.stdin(Stdio::null()).output().expect("coreutils' timeout is installed")
 }
 
 fn stderr(output: &Output) -> String {

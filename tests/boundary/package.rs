@@ -40,21 +40,20 @@ const FORBIDDEN: [&str; 22] = [
 const ALLOWED: &str = "secretKey";
 
 /// What each kind of file surely holds, so that a scan of nothing cannot pass.
-const KNOWN: [(&str, &[&str]); 3] = [
-    (".wasm", &["api_key", "insert_id"]),
-    (".js", &["amplitude_bg.wasm", "groupIdentify"]),
-    (".d.ts", &["groupIdentify"]),
-];
+const KNOWN: [(&str, &[&str]); 3] =
+    [(".wasm", &["api_key", "insert_id"]), (".js", &["amplitude_bg.wasm", "groupIdentify"]), (".d.ts", &["groupIdentify"])];
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 10] = [
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
     "amplitude.js",
     "amplitude_bg.wasm",
+    "core.js",
     "index.d.ts",
     "index.js",
     "package.json",
+    "static.js",
 ];
 
 #[test]
@@ -75,10 +74,7 @@ fn the_package_holds_no_secret_vocabulary() {
         }
         for ((kind, words), text) in KNOWN.iter().zip(&texts) {
             for word in *words {
-                assert!(
-                    text.contains(word),
-                    "not even {word} is in a {kind} of {package:?}: is the scan broken?"
-                );
+                assert!(text.contains(word), "not even {word} is in a {kind} of {package:?}: is the scan broken?");
             }
         }
     }
@@ -91,61 +87,38 @@ fn the_unstripped_build_holds_no_code_of_the_server_module() {
         let wasm = unstripped(&build(features));
         let content = fs::read(&wasm).expect("build-npm keeps it");
         let text = String::from_utf8_lossy(&content);
-        assert!(
-            names_module(&text, "pipeline"),
-            "{features:?}: {wasm:?} names no function of the crate"
-        );
-        assert!(
-            !names_module(&text, "server"),
-            "{features:?}: {wasm:?} holds code of the server module"
-        );
+        assert!(names_module(&text, "pipeline"), "{features:?}: {wasm:?} names no function of the crate");
+        assert!(!names_module(&text, "server"), "{features:?}: {wasm:?} holds code of the server module");
     }
 }
 
 /// A mangled name holds each part of its path with its length before it.
 fn names_module(text: &str, module: &str) -> bool {
     let part = format!("{}{module}", module.len());
-    text.match_indices(&part)
-        .any(|(at, _)| !text[..at].ends_with(|before: char| before.is_ascii_digit()))
+    text.match_indices(&part).any(|(at, _)| !text[..at].ends_with(|before: char| before.is_ascii_digit()))
 }
 
 #[test]
 fn npm_packs_exactly_the_files_of_the_package() {
     let mut npm = bounded("npm");
-    npm.args(["pack", "--dry-run", "--json", "--ignore-scripts"])
-        .current_dir(build(Default));
+    npm.args(["pack", "--dry-run", "--json", "--ignore-scripts"]).current_dir(build(Default));
     let packed = output(npm);
     assert!(packed.status.success(), "{}", stderr(&packed));
     let list: serde_json::Value = serde_json::from_slice(&packed.stdout).expect("npm answers JSON");
     let files = list[0]["files"].as_array().expect("npm lists files");
-    let mut names: Vec<_> = files
-        .iter()
-        .filter_map(|file| file["path"].as_str())
-        .collect();
+    let mut names: Vec<_> = files.iter().filter_map(|file| file["path"].as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, FILES);
 }
 
 #[test]
 fn the_scan_finds_what_it_looks_for() {
-    for planted in [
-        "SecretKey",
-        "SECRET",
-        "client_secret",
-        "Basic dXNlcg==",
-        "Authorization",
-    ] {
+    for planted in ["SecretKey", "SECRET", "client_secret", "Basic dXNlcg==", "Authorization"] {
         let found = vocabulary_in(format!("\0\u{1}{planted}\0").as_bytes());
         assert!(!found.is_empty(), "{planted}");
     }
-    assert!(names_module(
-        "_RNvNtCs1_13amplitude_sdk6server6export",
-        "server"
-    ));
-    assert!(!names_module(
-        "_RNvNtCs1_13amplitude_sdk16server_something",
-        "server"
-    ));
+    assert!(names_module("_RNvNtCs1_13amplitude_sdk6server6export", "server"));
+    assert!(!names_module("_RNvNtCs1_13amplitude_sdk16server_something", "server"));
     assert!(vocabulary_in(b"\0the option \"secretKey\" is refused\0").is_empty());
 }
 
@@ -172,14 +145,9 @@ fn build(features: Features) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock();
     let built = BUILT[features as usize].get_or_init(|| {
-        let out = Path::new(ROOT)
-            .join("target/boundary")
-            .join(format!("pkg-{features:?}").to_lowercase());
+        let out = Path::new(ROOT).join("target/boundary").join(format!("pkg-{features:?}").to_lowercase());
         let mut pack = bounded(Path::new(ROOT).join("scripts/build-npm"));
-        pack.arg("--out")
-            .arg(&out)
-            .arg("--keep")
-            .arg(unstripped(&out));
+        pack.arg("--out").arg(&out).arg("--keep").arg(unstripped(&out));
         if let All = features {
             pack.arg("--all-features");
         }

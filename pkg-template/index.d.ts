@@ -1,0 +1,187 @@
+/** What JSON can hold. Numbers must be finite. */
+export type Json = string | number | boolean | null | Date | readonly Json[] | { readonly [key: string]: Json }
+
+/** At most 1000 keys, nested at most 40 deep. */
+export type Properties = { readonly [key: string]: Json }
+
+/** The fields of an event, named as Amplitude's HTTP V2 API names them. */
+export interface EventFields {
+  /** A stable id of 5 to 1024 characters. Default: what `setUserId` set. */
+  user_id?: string
+  /** Default: a random id that stays in the browser. */
+  device_id?: string
+  /** Milliseconds since 1970. Default: when the call was made. */
+  time?: number
+  /** Amplitude ignores a second event of a device with the same id for seven days. Default: random. */
+  insert_id?: string
+  /** Milliseconds since 1970. Default: the current session, which ends after 30 minutes without an event. */
+  session_id?: number
+  event_id?: number
+  event_properties?: Properties
+  user_properties?: Properties
+  /** At most 5 types and 10 groups. */
+  groups?: { readonly [type: string]: string | readonly string[] }
+  group_properties?: Properties
+  $skip_user_properties_sync?: boolean
+  user_agent?: string
+  app_version?: string
+  platform?: string
+  os_name?: string
+  os_version?: string
+  device_brand?: string
+  device_manufacturer?: string
+  device_model?: string
+  carrier?: string
+  country?: string
+  region?: string
+  city?: string
+  dma?: string
+  language?: string
+  price?: number
+  quantity?: number
+  revenue?: number
+  productId?: string
+  revenueType?: string
+  /** Three upper-case letters (ISO 4217). */
+  currency?: string
+  location_lat?: number
+  location_lng?: number
+  ip?: string
+  idfa?: string
+  idfv?: string
+  adid?: string
+  android_id?: string
+  android_app_set_id?: string
+  plan?: { branch?: string; source?: string; version?: string; versionId?: string }
+  ingestion_metadata?: { source_name?: string; source_version?: string }
+  partner_id?: string
+  library?: string
+  version_name?: string
+}
+
+/** An event with its type. */
+export interface Event extends EventFields {
+  event_type: string
+}
+
+/** What became of an event, for good. */
+export interface Outcome {
+  status: 'delivered' | 'rejected' | 'dropped' | 'unknown'
+  /** Why it was not delivered. */
+  reason?: string
+}
+
+/** What became of the events that a flush covers; `pending` ones were not settled in time and are still on their way. */
+export interface Report {
+  delivered: number
+  rejected: number
+  dropped: number
+  unknown: number
+  pending: number
+}
+
+/** A step on the way of events. `ids` are numbers of this page. */
+export type Progress =
+  | { type: 'queued'; ids: number[]; method: string; call: string }
+  | { type: 'sending'; ids: number[] }
+  | ({ type: 'settled'; ids: number[] } & Outcome)
+  | { type: 'notice'; text: string }
+
+export interface Options {
+  /** Where the project was made. Default: `"us"`. */
+  region?: 'us' | 'eu'
+  /** The full ingestion URL of an own proxy; https, http on loopback, or a path on the page's own origin. */
+  serverUrl?: string
+  userId?: string
+  deviceId?: string
+  /** `"batch"` takes 20 MB a request and shows data later. Default: `"httpV2"`. */
+  api?: 'httpV2' | 'batch'
+  /** What happens to strings of more than 1024 UTF-16 code units, which Amplitude shortens. Default: `"pass"`. */
+  longStrings?: 'pass' | 'refuse'
+  /** How long an event waits for others. Default: 1000. */
+  flushIntervalMs?: number
+  /** How many waiting events are sent without waiting longer. Default: 200. */
+  flushAt?: number
+  /** The most events of one request, 1 to 2000. Default: 2000. */
+  batchEvents?: number
+  /** The bytes of events that may wait. Default: 64,000,000. */
+  queueBytes?: number
+  /** The least characters of an id. Default: Amplitude's 5. */
+  minIdLength?: number
+  /** Default: 30,000. */
+  requestTimeoutMs?: number
+  /** The silence that ends a session. Default: 1,800,000. */
+  sessionTimeoutMs?: number
+  /** Each sees every event and answers with it, changed or not, or with `null` to drop it. One that throws is reported and skipped. */
+  plugins?: readonly ((event: Event) => Event | null)[]
+  /** Follows events on their way, to show it. */
+  onProgress?: (step: Progress) => void
+  /** Refused: this package takes the project's API key alone. */
+  secretKey?: never
+}
+
+/** Every error of this package. */
+export class AmplitudeError extends Error {
+  name: 'AmplitudeError'
+  kind: 'invalid' | 'full' | 'closed' | 'too_large' | 'store'
+  retryable: boolean
+}
+
+/** Changes of a user's or a group's properties. A property takes part in one of them. */
+export class Identify {
+  set(key: string, value: Json): this
+  setOnce(key: string, value: Json): this
+  add(key: string, value: number): this
+  append(key: string, value: Json): this
+  prepend(key: string, value: Json): this
+  preInsert(key: string, value: Json): this
+  postInsert(key: string, value: Json): this
+  remove(key: string, value: Json): this
+  unset(key: string): this
+  /** Removes all properties; stands alone. */
+  clearAll(): this
+}
+
+/** The operations of an `Identify` as an object: `{ $set: { plan: 'pro' } }`. */
+export type Operations = Identify | { readonly [operation: `$${string}`]: Properties | string }
+
+/** Revenue of one kind of product; a price or a revenue must be there. */
+export interface Revenue {
+  price?: number
+  /** Default: 1. */
+  quantity?: number
+  revenue?: number
+  productId?: string
+  revenueType?: string
+  currency?: string
+  receipt?: string
+  receiptSig?: string
+  properties?: Properties
+}
+
+/**
+ * Loads the wasm and starts. All other calls may come before it: they wait, as they were made and when they were made.
+ * Rejects with an `AmplitudeError` for a wrong key or option.
+ */
+export function init(projectKey: string, options?: Options): Promise<void>
+/** Tracks an event. Resolves with what became of it; rejects when the event breaks a limit. Nobody has to wait for it. */
+export function track(type: string, properties?: Properties, fields?: EventFields): Promise<Outcome>
+export function track(event: Event): Promise<Outcome>
+export function identify(operations: Operations): Promise<Outcome>
+export function groupIdentify(type: string, name: string | readonly string[], operations: Operations): Promise<Outcome>
+/** Puts the user into a group. */
+export function setGroup(type: string, name: string | readonly string[]): Promise<Outcome>
+export function revenue(revenue: Revenue): Promise<Outcome>
+/** Sets the user's id for all later events; none forgets it. */
+export function setUserId(id?: string | null): Promise<void>
+export function setDeviceId(id: string): Promise<void>
+/** Forgets the user and becomes a new device. */
+export function reset(): Promise<void>
+/** Sends what waits; resolves when everything tracked before is settled, or after `deadlineMs` (default 30,000). */
+export function flush(deadlineMs?: number): Promise<Report>
+/** `undefined` before `init` is done. */
+export function getUserId(): string | undefined
+/** `undefined` before `init` is done. */
+export function getDeviceId(): string | undefined
+/** The session's start in milliseconds since 1970; `undefined` before the first event. */
+export function getSessionId(): number | undefined
