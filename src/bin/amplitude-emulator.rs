@@ -1,3 +1,84 @@
-//! The emulator's command line.
+//! A local Amplitude: `amplitude-emulator --help`.
 
-fn main() {}
+use std::{env, process::ExitCode, time::Duration};
+
+use amplitude_sdk::{
+    Region,
+    emulator::{DEMO_KEY, DEMO_SECRET, Emulator, Project, Throttle},
+};
+
+const HELP: &str = "\
+A local Amplitude for demos and tests. Listens on loopback alone.
+
+Usage: amplitude-emulator [OPTIONS]
+
+  --port PORT                   the port, 0 for a free one        [default: 8787]
+  --data DIR                    keep events in this folder        [default: memory]
+  --project KEY:SECRET:REGION   a project, repeatable; us or eu   [default: see below]
+  --throttle off|documented     throttle ids as documented        [default: off]
+  --export-delay SECONDS        until an event can be exported    [default: 0]
+  --help                        this text
+
+The default project has the API key demo0000000000000000000000000key and the secret key
+fake0000000000000000000000000key in the US region. The EU region is under /eu.
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("amplitude-emulator: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let mut builder = Emulator::builder().port(8787);
+    let mut default_project = true;
+    let mut arguments = env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        if name == "--help" || name == "-h" {
+            print!("{HELP}");
+            return Ok(());
+        }
+        let known = ["--port", "--data", "--project", "--throttle", "--export-delay"];
+        if !known.contains(&name.as_str()) {
+            return Err(format!("{name}: is no option; see --help"));
+        }
+        let value = arguments.next().ok_or_else(|| format!("{name}: has no value"))?;
+        builder = match name.as_str() {
+            "--port" => builder.port(value.parse().map_err(|_| format!("--port {value}: must be a number from 0 to 65535"))?),
+            "--data" => builder.data_dir(value),
+            "--project" => {
+                default_project = false;
+                builder.project(project(&value)?)
+            }
+            "--throttle" => builder.throttle(match value.as_str() {
+                "off" => Throttle::Off,
+                "documented" => Throttle::Documented,
+                _ => return Err(format!("--throttle {value}: must be off or documented")),
+            }),
+            _ => builder.export_delay(Duration::from_secs(
+                value.parse().map_err(|_| format!("--export-delay {value}: must be a number of seconds"))?,
+            )),
+        };
+    }
+    let emulator = builder.start().map_err(|error| format!("cannot start: {error}"))?;
+    println!("listening on {}", emulator.url());
+    println!("ingestion:   {}", emulator.ingestion_url());
+    if default_project {
+        println!("project:     {DEMO_KEY} with secret {DEMO_SECRET}");
+    }
+    emulator.wait().map_err(|error| error.to_string())
+}
+
+/// Errors name the place, never the keys.
+fn project(text: &str) -> Result<Project, String> {
+    let parts: Vec<_> = text.split(':').collect();
+    let [key, secret, region] = parts.as_slice() else { return Err("--project: must be KEY:SECRET:REGION".to_owned()) };
+    if key.is_empty() || secret.is_empty() {
+        return Err("--project: a key is empty".to_owned());
+    }
+    Ok(Project::new(*key, *secret, Region::parse(region).map_err(|error| format!("--project: {error}"))?))
+}

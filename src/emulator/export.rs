@@ -1,0 +1,137 @@
+//! Export: a ZIP archive of hours, each a gzip file of lines.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{self, Cursor, Write as _},
+};
+
+use flate2::{Compression, write::GzEncoder};
+use serde_json::{Value, json};
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use super::{
+    state::{ProjectState, State, Stored},
+    time,
+};
+use crate::{Region, limits};
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// Answers with an archive, or with a status and why.
+pub(super) fn export(
+    state: &mut State,
+    region: Region,
+    credentials: Option<(&str, &str)>,
+    query: &HashMap<String, String>,
+) -> Result<Vec<u8>, (u16, String)> {
+    let now_ms = state.now_ms();
+    let delay_ms = u64::try_from(state.settings.export_delay.as_millis()).unwrap_or(u64::MAX);
+    let limit = state.settings.export_limit_bytes;
+    let project = credentials
+        .and_then(|(key, secret)| state.project_in(key, region).filter(|it| it.project.secret == secret))
+        .ok_or((401, "the API key or the secret key is wrong".to_owned()))?;
+    let hour = |name: &str| {
+        query.get(name).and_then(|text| time::parse_hour(text)).ok_or_else(|| (400, format!("{name}: must be like 20260101T05")))
+    };
+    let (start, end) = (hour("start")?, hour("end")?);
+    if end < start {
+        return Err((400, "end: is before start".to_owned()));
+    }
+    if end - start >= limits::EXPORT_DAYS * 24 {
+        return Err((400, "the range is longer than 365 days".to_owned()));
+    }
+    let mut hours: BTreeMap<u64, Vec<&Stored>> = BTreeMap::new();
+    for stored in project.events() {
+        let hour = stored.received_ms / HOUR_MS;
+        let ready = stored.received_ms.saturating_add(delay_ms) <= now_ms;
+        let is_event = !matches!(stored.event["event_type"].as_str(), Some("$identify" | "$groupidentify"));
+        if (start..=end).contains(&hour) && ready && is_event {
+            hours.entry(hour).or_default().push(stored);
+        }
+    }
+    if hours.is_empty() {
+        return Err((404, "Raw data files were not found.".to_owned()));
+    }
+    let archive = archive(project, &hours).map_err(|error| (500, error.to_string()))?;
+    if archive.len() as u64 > limit {
+        return Err((400, "The file you are trying to download is too large; use a smaller range.".to_owned()));
+    }
+    Ok(archive)
+}
+
+fn archive(project: &ProjectState, hours: &BTreeMap<u64, Vec<&Stored>>) -> io::Result<Vec<u8>> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (hour, events) in hours {
+        let mut lines = GzEncoder::new(Vec::new(), Compression::fast());
+        for stored in events {
+            serde_json::to_writer(&mut lines, &exported(project.id, stored))?;
+            lines.write_all(b"\n")?;
+        }
+        archive.start_file(format!("{0}/{0}_{1}#0.json.gz", project.id, time::member_hour(*hour)), options)?;
+        archive.write_all(&lines.finish()?)?;
+    }
+    Ok(archive.finish()?.into_inner())
+}
+
+/// Fields that have another name in exports than they had when they came.
+const RENAMED: [(&str, &str); 5] = [
+    ("insert_id", "$insert_id"),
+    ("app_version", "version_name"),
+    ("carrier", "device_carrier"),
+    ("ip", "ip_address"),
+    ("device_model", "device_type"),
+];
+const KEPT: [&str; 18] = [
+    "event_type",
+    "user_id",
+    "device_id",
+    "session_id",
+    "event_id",
+    "library",
+    "city",
+    "region",
+    "country",
+    "dma",
+    "language",
+    "platform",
+    "os_name",
+    "os_version",
+    "location_lat",
+    "location_lng",
+    "idfa",
+    "adid",
+];
+const OBJECTS: [&str; 4] = ["event_properties", "user_properties", "groups", "group_properties"];
+
+fn exported(app: u64, stored: &Stored) -> Value {
+    let event = &stored.event;
+    let uploaded = time::export_text(stored.received_ms);
+    let happened = time::export_text(event["time"].as_u64().unwrap_or(stored.received_ms));
+    let mut line = json!({
+        "app": app, "amplitude_id": amplitude_id(event), "uuid": uuid(stored), "data": {}, "paying": null, "sample_rate": null,
+        "event_time": happened, "client_event_time": happened, "client_upload_time": uploaded, "server_received_time": uploaded,
+        "server_upload_time": uploaded, "processed_time": uploaded,
+    });
+    for (name, exported) in KEPT.iter().map(|name| (*name, *name)).chain(RENAMED) {
+        line[exported] = event[name].clone();
+    }
+    for name in OBJECTS {
+        line[name] = if event[name].is_object() { event[name].clone() } else { json!({}) };
+    }
+    if line["session_id"].is_null() {
+        line["session_id"] = json!(-1);
+    }
+    line
+}
+
+/// The same person has the same number.
+fn amplitude_id(event: &Value) -> u64 {
+    let id = event["user_id"].as_str().or_else(|| event["device_id"].as_str()).unwrap_or_default();
+    crate::pipeline::fnv1a(id.as_bytes()) >> 12
+}
+
+fn uuid(stored: &Stored) -> String {
+    let (high, low) = (crate::pipeline::fnv1a(&stored.number.to_le_bytes()), stored.number);
+    format!("{:08x}-{:04x}-4{:03x}-8000-{low:012x}", high >> 32, high >> 16 & 0xffff, high & 0xfff)
+}
