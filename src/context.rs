@@ -82,7 +82,7 @@ impl Envelope {
 }
 
 /// `1759999999000` as `2025-10-09T08:53:19.000Z`, the form that Amplitude's SDKs send.
-fn push_iso_time(out: &mut Vec<u8>, unix_ms: u64) {
+pub(crate) fn push_iso_time(out: &mut Vec<u8>, unix_ms: u64) {
     // Beyond the year 9999 a clock is wrong anyway; the length must stay.
     let unix_ms = unix_ms.min(253_402_300_799_999);
     let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);

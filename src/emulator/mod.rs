@@ -25,7 +25,7 @@ mod time;
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{self, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
@@ -135,12 +135,14 @@ impl Builder {
         let port = self.port;
         let state = Arc::new(Mutex::new(State::new(self)?));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = runtime.block_on(TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))?;
+        let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel();
         let router = routes::router(Arc::clone(&state));
         let thread = thread::Builder::new().name("amplitude-emulator".to_owned()).spawn(move || {
             runtime.block_on(async {
+                let listener = TcpListener::from_std(listener)?;
                 tokio::select! {
                     result = connection::serve(listener, router) => result,
                     _ = stopped => Ok(()),

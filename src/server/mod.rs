@@ -7,12 +7,14 @@ mod client;
 mod credential;
 mod env;
 mod error;
+mod export;
 mod ingest;
 mod secret;
 
 pub use self::{
     client::{Client, Options},
     credential::{CanExport, CanIngest, Credential, ProjectPair},
+    export::{Export, ExportRange, ExportedEvent, ExportedEvents},
     ingest::{IngestOptions, Ingested},
     secret::SecretKey,
 };
