@@ -1,6 +1,11 @@
 //! A local Amplitude: `amplitude-emulator --help`.
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{
+    env,
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
 
 use amplitude_sdk::{
     Region,
@@ -65,11 +70,12 @@ fn run() -> Result<(), String> {
         };
     }
     let emulator = builder.start().map_err(|error| format!("cannot start: {error}"))?;
-    println!("listening on {}", emulator.url());
-    println!("ingestion:   {}", emulator.ingestion_url());
+    let mut text = format!("listening on {}\ningestion:   {}\n", emulator.url(), emulator.ingestion_url());
     if default_project {
-        println!("project:     {DEMO_KEY} with secret {DEMO_SECRET}");
+        text.push_str(&format!("project:     {DEMO_KEY} with secret {DEMO_SECRET}\n"));
     }
+    // Who started it may not read on; the emulator runs all the same.
+    let _ = io::stdout().write_all(text.as_bytes());
     emulator.wait().map_err(|error| error.to_string())
 }
 

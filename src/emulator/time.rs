@@ -27,7 +27,7 @@ pub(super) fn parse_hour(text: &str) -> Option<u64> {
     }
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
     let (year, month, day, hour) = (number(0, 4)?, number(4, 6)?, number(6, 8)?, number(9, 11)?);
-    if year < 1970 || !(1..=12).contains(&month) || hour > 23 {
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 {
         return None;
     }
     let days = days(year, month, day);
@@ -49,8 +49,8 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year / 400, year % 400);
     let from_march = if month > 2 { month - 3 } else { month + 9 };
-    let day_of_year = (153 * from_march + 2) / 5 + day.wrapping_sub(1);
-    (era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100).wrapping_add(day_of_year).wrapping_sub(719_468)
+    let day_of_year = (153 * from_march + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
 #[cfg(test)]
