@@ -1,12 +1,9 @@
 # Every target installs what it is missing (scripts/setup) and says so.
 
-.PHONY: help demo test npm size bench setup fmt lint clean
+.PHONY: help test npm size bench setup fmt lint clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
-
-demo: ## the demo page with its emulator and server; CHECK=1 drives it in a headless browser and ends
-	@scripts/demo
 
 test: ## every test there is
 	@scripts/test

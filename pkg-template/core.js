@@ -183,7 +183,7 @@ export function create(load) {
       for (const name of Object.keys(options)) {
         if (PRIVATE_NAMES.test(name)) {
           throw new AmplitudeError(
-            `init: ${name} is refused: a page is public and takes the API key alone; keep the rest on a server`,
+            `init: ${name} is refused: a page is public; keep it on a server`,
           )
         }
       }

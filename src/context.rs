@@ -1,6 +1,10 @@
 //! What surrounds an event on the wire: its `insert_id`, and the envelope of a request. Both targets; after `event`, before `store`.
 
-use crate::{ProjectKey, json::decimal, platform};
+use crate::{
+    ProjectKey,
+    json::{decimal, text},
+    platform,
+};
 
 /// Random UUIDs (version 4) from entropy that is fetched 4 KiB at a time, because a system call for each costs as much as the rest
 /// of `track`.
@@ -59,8 +63,7 @@ impl Envelope {
             Some(length) => [",\"options\":{\"min_id_length\":", &decimal(length as u64), "}"].concat(),
             None => String::new(),
         };
-        // A key holds no character that JSON escapes.
-        Self { head: ["{\"api_key\":\"", key.as_str(), "\",\"events\":["].concat(), options }
+        Self { head: ["{\"api_key\":", &text(key.as_str()), ",\"events\":["].concat(), options }
     }
 
     /// The bytes of a request beside its records and the commas between them.

@@ -14,7 +14,7 @@ mod platform;
 mod plugin;
 mod promise;
 mod region;
-#[cfg(any(target_family = "wasm", test))]
+#[cfg(any(all(target_family = "wasm", feature = "npm"), test))]
 mod session;
 mod store;
 
@@ -24,7 +24,7 @@ pub mod server;
 #[cfg(all(not(target_family = "wasm"), feature = "emulator"))]
 pub mod emulator;
 
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", feature = "npm"))]
 mod web;
 
 #[cfg(all(target_family = "wasm", feature = "npm"))]

@@ -89,29 +89,20 @@ fn check(events: &[Value], min_id: usize, silenced: &[String]) -> Option<Value> 
     if !events.iter().all(Value::is_object) {
         return Some(refuse("Invalid event JSON"));
     }
-    let lists = |mut find: Box<dyn FnMut(&Map<String, Value>) -> Vec<String> + '_>| {
-        let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (index, event) in events.iter().enumerate() {
-            for field in event.as_object().map(&mut find).unwrap_or_default() {
-                found.entry(field).or_default().push(index);
-            }
-        }
-        found
-    };
-    let missing = lists(Box::new(missing_fields));
+    let missing = by_field(events, missing_fields);
     if !missing.is_empty() {
         return Some(json!({"code": 400, "error": "Request missing required field", "events_with_missing_fields": missing}));
     }
-    let invalid = lists(Box::new(invalid_fields));
+    let invalid = by_field(events, invalid_fields);
     if !invalid.is_empty() {
         return Some(json!({"code": 400, "error": "Invalid field values on some events", "events_with_invalid_fields": invalid}));
     }
-    let short = lists(Box::new(|event| {
+    let short = by_field(events, |event| {
         let bad = |name: &&str| {
             event.get(*name).and_then(Value::as_str).is_some_and(|id| id.chars().count() < min_id || is_forbidden(id))
         };
         ["user_id", "device_id"].iter().filter(|name| bad(name)).map(|name| (*name).to_owned()).collect()
-    }));
+    });
     if !short.is_empty() {
         return Some(json!({
             "code": 400, "error": "Invalid id length for user_id or device_id", "events_with_invalid_id_lengths": short,
@@ -129,6 +120,17 @@ fn check(events: &[Value], min_id: usize, silenced: &[String]) -> Option<Value> 
         }));
     }
     None
+}
+
+/// The indexes of the events in which `find` finds a field.
+fn by_field(events: &[Value], find: impl Fn(&Map<String, Value>) -> Vec<String>) -> BTreeMap<String, Vec<usize>> {
+    let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, event) in events.iter().enumerate() {
+        for field in event.as_object().map(&find).unwrap_or_default() {
+            found.entry(field).or_default().push(index);
+        }
+    }
+    found
 }
 
 fn missing_fields(event: &Map<String, Value>) -> Vec<String> {

@@ -89,7 +89,7 @@ impl Event {
             }
             let from = reader.offset();
             let long_strings = fields::check(&key, shape, &mut reader)?;
-            if !event.fields.add_raw(&key, reader.slice(from), long_strings) {
+            if !event.supply(&key, reader.slice(from), long_strings) {
                 return Err(Error::invalid(&[&key, ": stands twice"]));
             }
         }
@@ -202,9 +202,9 @@ impl Event {
             + self.fields.long_strings()
     }
 
-    /// Adds a field that the event does not have yet; the JSON text is known to fit.
-    pub(crate) fn supply(&mut self, name: &str, json: &str) {
-        self.fields.add_raw(name, json.as_bytes(), 0);
+    /// Adds a field whose JSON text was checked; answers whether the event did not have it yet, or else nothing has changed.
+    pub(crate) fn supply(&mut self, name: &str, json: &[u8], long_strings: u32) -> bool {
+        self.fields.add_raw(name, json, long_strings)
     }
 
     fn empty() -> Self {

@@ -171,7 +171,7 @@ impl JsClient {
 
     fn send(&self, mut event: Event, time: f64, insert_id: Option<String>) -> Result<f64> {
         if let Some(id) = insert_id {
-            event.supply("insert_id", &json::text(&id));
+            event.supply("insert_id", json::text(&id).as_bytes(), 0);
         }
         self.identity.borrow_mut().stamp(&mut event, time as u64);
         Ok(self.client.track_with_receipt(event)?.id() as f64)

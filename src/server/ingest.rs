@@ -106,8 +106,8 @@ impl<C: CanIngest> Client<C> {
             if index > 0 {
                 body.push(b',');
             }
-            event.supply("time", &json::decimal(now.unix_ms));
-            event.supply("insert_id", &json::text(insert_ids.next()));
+            event.supply("time", json::decimal(now.unix_ms).as_bytes(), 0);
+            event.supply("insert_id", json::text(insert_ids.next()).as_bytes(), 0);
             event.seal(&Stamp { time_ms: 0, insert_id: "", library: platform::LIBRARY }, &mut body);
         }
         envelope.close(&mut body, now.unix_ms);

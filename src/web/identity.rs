@@ -73,14 +73,14 @@ impl Identity {
         if is_new || time_ms.saturating_sub(self.written_ms) >= WRITE_EVERY_MS {
             self.write(time_ms);
         }
-        event.supply("time", &json::decimal(time_ms));
-        event.supply("session_id", &json::decimal(session.id));
-        event.supply("device_id", &json::text(&self.device_id));
+        event.supply("time", json::decimal(time_ms).as_bytes(), 0);
+        event.supply("session_id", json::decimal(session.id).as_bytes(), 0);
+        event.supply("device_id", json::text(&self.device_id).as_bytes(), 0);
         if let Some(user) = &self.user_id {
-            event.supply("user_id", &json::text(user));
+            event.supply("user_id", json::text(user).as_bytes(), 0);
         }
         for (name, value) in &self.page {
-            event.supply(name, value);
+            event.supply(name, value.as_bytes(), 0);
         }
     }
 

@@ -69,7 +69,7 @@ impl<C: CanExport> Client<C> {
         match response.status().as_u16() {
             200 => Ok(Export::Events(ExportedEvents {
                 body: Box::pin(response.bytes_stream()),
-                lines: Lines::new(),
+                lines: Box::new(Lines::new()),
                 state: State::Open,
             })),
             404 => Ok(Export::NoData),
@@ -90,7 +90,7 @@ impl<C: CanExport> Client<C> {
 /// ends with an error.
 pub struct ExportedEvents {
     body: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
-    lines: Lines,
+    lines: Box<Lines>,
     state: State,
 }
 
