@@ -103,11 +103,12 @@ impl Lanes {
             }
             return if lane.held_by.replace(batch).is_some() { Taken::Again } else { Taken::New };
         }
-        // A lane that is held gets its timer on release; one with parked records, or that waits, has it.
+        // A lane that is held gets its timer on release; one with parked records, or that waits, has it. A user's longer wait is seen
+        // when the entry comes to the front: raising the lane's own would leave its timer behind.
         if lane.held_by.is_none() && lane.parked.is_empty() && lane.until <= now {
+            lane.until = user_until;
             self.timers.push(Reverse((user_until, entry.lane)));
         }
-        lane.until = lane.until.max(user_until);
         lane.parked.push_back(*entry);
         Taken::Parked
     }
