@@ -3,7 +3,7 @@
 use std::{mem, time::Duration};
 
 use super::{
-    Action, Batch, BatchState, DropReason, Entry, Failure, Now, Outcome, Pipeline, Rejection, Reply,
+    Action, Batch, BatchState, DropReason, Entry, Failure, Now, Outcome, Pipeline, Rejection, Reply, planted,
     verdict::{Throttled, Verdict, Wait, judge},
 };
 use crate::limits;
@@ -48,7 +48,12 @@ impl Pipeline {
             }
             Verdict::TooLarge => self.bisect(&mut batch, Rejection::TooLarge),
             Verdict::Unexplained => self.bisect(&mut batch, Rejection::Unexplained),
-            Verdict::Retry { at_least } => self.back_off(at_least, now),
+            Verdict::Retry { at_least } => {
+                self.back_off(at_least, now);
+                if planted("a lease is lost") {
+                    return;
+                }
+            }
             Verdict::Fault { at_least, reason } => {
                 self.back_off(at_least, now);
                 if self.paused.replace(reason) != Some(reason) {
@@ -61,6 +66,9 @@ impl Pipeline {
 
     /// A batch goes again, or on with the next part that was cut off it, or ends.
     pub(super) fn go_on(&mut self, mut batch: Batch, now: Now) {
+        if planted("the later half is forgotten") {
+            batch.later.clear();
+        }
         while batch.entries.is_empty() {
             match batch.later.pop() {
                 Some(part) => batch.entries = part,
@@ -83,6 +91,7 @@ impl Pipeline {
         }
         let mut reasons = vec![None; batch.entries.len()];
         for (index, reason) in list {
+            let index = index + usize::from(planted("an index off by one"));
             if let Some(place) = reasons.get_mut(index) {
                 place.get_or_insert(reason);
             }
@@ -153,6 +162,7 @@ impl Pipeline {
             return;
         }
         self.counts.settle(entries.len() as u64, &outcome);
+        self.counts.pending_bytes -= u64::from(planted("a byte is counted twice"));
         self.counts.pending_bytes -= entries.iter().map(|entry| u64::from(entry.bytes)).sum::<u64>();
         self.actions.push_back(Action::Settle { ids: entries.iter().map(|entry| entry.id).collect(), outcome });
     }

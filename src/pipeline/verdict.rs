@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{lanes::id_hash, outcome::Rejection, reply::Body};
+use super::{lanes::id_hash, outcome::Rejection, planted, reply::Body};
 
 /// An answer that came back whole.
 #[derive(Clone, Debug)]
@@ -76,6 +76,7 @@ pub(crate) fn judge(reply: &Reply, count: usize) -> Verdict {
             let ingested = body.events_ingested.unwrap_or(i64::MAX);
             Verdict::Delivered { short: usize::try_from(ingested).is_ok_and(|ingested| ingested < count) }
         }
+        (200..=299, _) if planted("a portal's page delivers") => Verdict::Delivered { short: false },
         (200..=299, _) => Verdict::Fault { at_least, reason: NOT_AMPLITUDE },
         (400, Some(body)) => judge_400(&body, count, at_least),
         (413, _) => Verdict::TooLarge,
