@@ -1,7 +1,7 @@
-// The package's entry: the wasm is loaded by a dynamic import when `init` is called. Nothing happens when this is imported.
-import { create } from './core.js'
+// The package's entry: the rest is loaded by a dynamic import when `init` is called. Nothing happens when this is imported.
+import { create } from './loader.js'
 
-export { AmplitudeError, Identify } from './core.js'
+export { AmplitudeError, Identify } from './loader.js'
 export const {
   init,
   track,
@@ -16,4 +16,4 @@ export const {
   getUserId,
   getDeviceId,
   getSessionId,
-} = create(() => import('./amplitude.js'))
+} = create(() => import('./client.js'))

@@ -1,8 +1,8 @@
-// For service workers, which know no dynamic import: the glue is imported with this file, the wasm still by `init`.
-import * as glue from './amplitude.js'
-import { create } from './core.js'
+// For service workers, which know no dynamic import: the client is imported with this file, the wasm still by `init`.
+import * as client from './client.js'
+import { create } from './loader.js'
 
-export { AmplitudeError, Identify } from './core.js'
+export { AmplitudeError, Identify } from './loader.js'
 export const {
   init,
   track,
@@ -17,4 +17,4 @@ export const {
   getUserId,
   getDeviceId,
   getSessionId,
-} = create(() => glue)
+} = create(() => client)

@@ -47,6 +47,17 @@ pub enum LongStrings {
     Refuse,
 }
 
+impl LongStrings {
+    pub(crate) fn check(self, long_strings: u32) -> Result<()> {
+        if long_strings > 0 && self == Self::Refuse {
+            return Err(Error::invalid(&[
+                "event: holds a string of more than 1024 characters (UTF-16 code units), which Amplitude would shorten",
+            ]));
+        }
+        Ok(())
+    }
+}
+
 /// The configuration of a [`crate::Client`]. Plain data: nothing is opened or sent before the client is made and used.
 ///
 /// ```

@@ -1,10 +1,6 @@
 //! What surrounds an event on the wire: its `insert_id`, and the envelope of a request. Both targets; after `event`, before `store`.
 
-use crate::{
-    ProjectKey,
-    json::{decimal, text},
-    platform,
-};
+use crate::{ProjectKey, json::decimal, platform};
 
 /// Random UUIDs (version 4) from entropy that is fetched 4 KiB at a time, because a system call for each costs as much as the rest
 /// of `track`.
@@ -63,7 +59,8 @@ impl Envelope {
             Some(length) => [",\"options\":{\"min_id_length\":", &decimal(length as u64), "}"].concat(),
             None => String::new(),
         };
-        Self { head: ["{\"api_key\":", &text(key.as_str()), ",\"events\":["].concat(), options }
+        // No character of a key needs an escape.
+        Self { head: ["{\"api_key\":\"", key.as_str(), "\",\"events\":["].concat(), options }
     }
 
     /// The bytes of a request beside its records and the commas between them.
@@ -88,7 +85,8 @@ impl Envelope {
 pub(crate) fn push_iso_time(out: &mut Vec<u8>, unix_ms: u64) {
     // Beyond the year 9999 a clock is wrong anyway; the length must stay.
     let unix_ms = unix_ms.min(253_402_300_799_999);
-    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
+    // A day's milliseconds and a date's days fit into 32 bits.
+    let (days, ms) = ((unix_ms / 86_400_000) as u32, (unix_ms % 86_400_000) as u32);
     // Days since 1970-01-01 to a civil date: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
     let shifted = days + 719_468;
     let era = shifted / 146_097;
@@ -98,7 +96,7 @@ pub(crate) fn push_iso_time(out: &mut Vec<u8>, unix_ms: u64) {
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let year = year_of_era + era * 400 + u32::from(month <= 2);
 
     let fields = [
         (year, 4, b'-'),
@@ -115,10 +113,11 @@ pub(crate) fn push_iso_time(out: &mut Vec<u8>, unix_ms: u64) {
     }
 }
 
-fn push_digits(out: &mut Vec<u8>, value: u64, width: u32) {
-    for place in (0..width).rev() {
+fn push_digits(out: &mut Vec<u8>, value: u32, width: u32) {
+    if width > 0 {
+        push_digits(out, value / 10, width - 1);
         // One digit always fits.
-        out.push(b'0' + (value / 10u64.pow(place) % 10) as u8);
+        out.push(b'0' + (value % 10) as u8);
     }
 }
 

@@ -15,35 +15,31 @@ use std::{
 use crate::{
     Error, ErrorKind, Event, Result,
     client::Receipt,
-    config::{Config, LongStrings},
-    context::{Envelope, InsertIds},
+    config::Config,
+    context::InsertIds,
+    delivery::{Delivery, Effect, Outgoing},
     event::Stamp,
-    pipeline::{Action, BatchId, Counts, DropReason, Failure, Header, Input, Now, Outcome, Pipeline, RecordId, Reply, Report},
+    pipeline::{BatchId, Counts, DropReason, Failure, Header, Input, Now, Outcome, RecordId, Reply, Report},
     platform::{self, Driver, Transport},
     plugin::{Notice, Progress},
     promise::{Promise, Signal, lock},
-    store::MemoryStore,
 };
 
 /// One client's state, shared by its clones and its driver.
 pub(crate) struct Shared {
     pub(crate) config: Config,
-    envelope: Envelope,
     core: Mutex<Core>,
     signal: Signal,
 }
 
 /// What one thread at a time touches. Its lock is never held across an await, a request or a caller's code.
 struct Core {
-    pipeline: Pipeline,
-    store: MemoryStore,
+    delivery: Delivery,
     insert_ids: InsertIds,
     /// The record being sealed; kept for its capacity.
     scratch: Vec<u8>,
     /// Answers that the driver has not fed to the pipeline yet.
     replies: Vec<(BatchId, Result<Reply, Failure>)>,
-    /// Requests that are loaded and not yet on their way.
-    loaded: Vec<Outgoing>,
     receipts: Receipts,
     flushes: Vec<PendingFlush>,
     /// Who waits for how much room.
@@ -51,7 +47,6 @@ struct Core {
     driver: DriverState,
     /// Nobody can track any more: the driver ends when nothing is pending.
     closing: bool,
-    long_string_noticed: bool,
 }
 
 /// The receipts that somebody may hold, by their records' numbers, which rise: a window of places, the empty ones at its ends cut off.
@@ -84,13 +79,6 @@ impl Receipts {
     }
 }
 
-/// A request and the records in it.
-struct Outgoing {
-    batch: BatchId,
-    ids: Vec<RecordId>,
-    body: Vec<u8>,
-}
-
 #[derive(PartialEq)]
 enum DriverState {
     NotStarted,
@@ -109,24 +97,20 @@ struct PendingFlush {
 
 impl Shared {
     pub(crate) fn new(config: Config) -> Result<Self> {
-        let envelope = Envelope::new(&config.key, config.min_id_length);
         let mut seed = [0; 8];
         platform::fill_random(&mut seed);
         let core = Core {
-            pipeline: Pipeline::new(config.pipeline(envelope.bytes()), u64::from_le_bytes(seed)),
-            store: MemoryStore::new(),
+            delivery: Delivery::new(&config, u64::from_le_bytes(seed)),
             insert_ids: InsertIds::new(),
             scratch: Vec::new(),
             replies: Vec::new(),
-            loaded: Vec::new(),
             receipts: Receipts::default(),
             flushes: Vec::new(),
             rooms: Vec::new(),
             driver: DriverState::NotStarted,
             closing: false,
-            long_string_noticed: false,
         };
-        Ok(Self { config, envelope, core: Mutex::new(core), signal: Signal::default() })
+        Ok(Self { config, core: Mutex::new(core), signal: Signal::default() })
     }
 
     /// Checks an event against the configuration, seals it and queues it.
@@ -140,11 +124,7 @@ impl Shared {
     fn try_admit(self: &Arc<Self>, event: &Event, want_receipt: bool) -> Result<Option<Receipt>> {
         event.check_ids(self.config.min_id_chars())?;
         let long_strings = event.long_strings();
-        if long_strings > 0 && self.config.long_strings == LongStrings::Refuse {
-            return Err(Error::invalid(&[
-                "event: holds a string of more than 1024 characters (UTF-16 code units), which Amplitude would shorten",
-            ]));
-        }
+        self.config.long_strings.check(long_strings)?;
         let now = platform::now();
         let mut guard = lock(&self.core);
         let core = &mut *guard;
@@ -165,24 +145,15 @@ impl Shared {
         let sealed = event.seal(&stamp, &mut core.scratch);
         let bytes = core.scratch.len();
         let header = Header { user: sealed.user, device: sealed.device, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
-        let id = core.pipeline.offer(header).map_err(|refusal| refusal.into_error(bytes))?;
-        let receipt = want_receipt.then(|| Receipt::new(id));
+        let admitted = core.delivery.admit(header, &core.scratch, now)?;
+        let receipt = want_receipt.then(|| Receipt::new(admitted.id));
         if let Some(receipt) = &receipt {
-            core.receipts.insert(id, receipt);
+            core.receipts.insert(admitted.id, receipt);
+            receipt.stored.set(if admitted.stored { Ok(()) } else { Err(ErrorKind::Store) });
         }
-        let (stored, wake) = if core.store.append(id, &core.scratch) {
-            (Ok(()), core.pipeline.stored(id, now))
-        } else {
-            core.pipeline.handle(Input::StoreFailed(id), now);
-            (Err(ErrorKind::Store), true)
-        };
-        if let Some(receipt) = &receipt {
-            receipt.stored.set(stored);
-        }
-        core.pipeline.count_long_strings(u64::from(long_strings));
-        let notice = long_strings > 0 && !mem::replace(&mut core.long_string_noticed, true);
+        let notice = core.delivery.count_long_strings(long_strings);
         drop(guard);
-        if wake {
+        if admitted.wake {
             self.signal.notify();
         }
         if notice {
@@ -214,25 +185,22 @@ impl Shared {
     }
 
     pub(crate) fn count_dropped(&self, reason: DropReason) {
-        lock(&self.core).pipeline.count_dropped(reason);
+        lock(&self.core).delivery.pipeline.count_dropped(reason);
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        lock(&self.core).pipeline.counts()
+        lock(&self.core).delivery.pipeline.counts()
     }
 
     pub(crate) fn pending_json(&self) -> String {
-        let mut text = vec![b'['];
-        lock(&self.core).store.load_all(&mut text);
-        text.push(b']');
-        // Records are UTF-8, whole.
+        let text = lock(&self.core).delivery.pending_json();
         String::from_utf8(text).unwrap_or_default()
     }
 
     pub(crate) fn wait_for_room(&self, bytes: usize) -> Promise<()> {
         let promise = Promise::new();
         let mut core = lock(&self.core);
-        if core.pipeline.has_room(bytes) {
+        if core.delivery.pipeline.has_room(bytes) {
             promise.set(());
         } else {
             core.rooms.push((bytes, promise.clone()));
@@ -254,16 +222,16 @@ impl Shared {
     pub(crate) fn close(&self) {
         let mut core = lock(&self.core);
         core.closing = true;
-        core.pipeline.handle(Input::Flush, platform::now());
+        core.delivery.pipeline.handle(Input::Flush, platform::now());
         self.signal.notify();
     }
 
     fn flush_through(&self, core: &mut Core, deadline: Duration, ends_client: bool) -> Promise<Report> {
         let promise = Promise::new();
         let now = platform::now();
-        let pending = core.pipeline.counts().pending;
+        let pending = core.delivery.pipeline.counts().pending;
         let flush = PendingFlush {
-            through: core.pipeline.last_id(),
+            through: core.delivery.pipeline.last_id(),
             deadline_ms: now.mono_ms.saturating_add(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
             ends_client,
             report: Report::covering(pending),
@@ -275,7 +243,7 @@ impl Shared {
             return promise;
         }
         core.flushes.push(flush);
-        core.pipeline.handle(Input::Flush, now);
+        core.delivery.pipeline.handle(Input::Flush, now);
         self.signal.notify();
         promise
     }
@@ -313,7 +281,7 @@ impl Shared {
     /// Performs all that is due. Answers when the next may be, or `None` when the driver has nothing left to do, ever.
     fn step(self: &Arc<Self>, transport: &Arc<Transport>) -> Option<u64> {
         let mut effects = Effects::default();
-        let next = lock(&self.core).step(platform::now(), &self.envelope, &mut effects);
+        let next = lock(&self.core).step(platform::now(), &mut effects);
         for Outgoing { batch, ids, body } in effects.sends {
             self.progress(&Progress::Sending { ids: &ids });
             let (shared, transport) = (Arc::clone(self), Arc::clone(transport));
@@ -338,53 +306,36 @@ impl Shared {
 
 impl Core {
     /// Feeds the pipeline what came, performs what needs the lock and notes what does not.
-    fn step(&mut self, now: Now, envelope: &Envelope, effects: &mut Effects) -> Option<u64> {
+    fn step(&mut self, now: Now, effects: &mut Effects) -> Option<u64> {
         for (batch, reply) in mem::take(&mut self.replies) {
-            self.pipeline.handle(Input::Reply { batch, reply }, now);
+            self.delivery.pipeline.handle(Input::Reply { batch, reply }, now);
         }
-        self.obey(now, envelope, effects);
+        self.obey(now, effects);
         if self.flushes.iter().any(|flush| flush.ends_client && flush.deadline_ms <= now.mono_ms) {
-            self.pipeline.handle(Input::Abandon(DropReason::Shutdown), now);
-            self.obey(now, envelope, effects);
+            self.delivery.pipeline.handle(Input::Abandon(DropReason::Shutdown), now);
+            self.obey(now, effects);
         }
         self.answer_flushes(now, effects);
         self.grant_rooms(effects);
-        if self.closing && self.pipeline.counts().pending == 0 {
+        if self.closing && self.delivery.pipeline.counts().pending == 0 {
             self.driver = DriverState::Stopped;
             return None;
         }
         let deadline = self.flushes.iter().map(|flush| flush.deadline_ms).min().unwrap_or(u64::MAX);
-        Some(self.pipeline.wake_at(now).min(deadline))
+        Some(self.delivery.pipeline.wake_at(now).min(deadline))
     }
 
-    fn obey(&mut self, now: Now, envelope: &Envelope, effects: &mut Effects) {
-        while let Some(action) = self.pipeline.next(now) {
-            match action {
-                Action::Load { batch, ids, bytes } => {
-                    let mut body = Vec::with_capacity(bytes);
-                    envelope.open(&mut body);
-                    if self.store.load(&ids, &mut body) {
-                        self.loaded.push(Outgoing { batch, ids, body });
-                        self.pipeline.handle(Input::Loaded { batch }, now);
-                    } else {
-                        self.pipeline.handle(Input::LoadFailed { batch }, now);
-                    }
-                }
-                Action::Send { batch } => {
-                    if let Some(at) = self.loaded.iter().position(|loaded| loaded.batch == batch) {
-                        let mut outgoing = self.loaded.swap_remove(at);
-                        envelope.close(&mut outgoing.body, now.unix_ms);
-                        effects.sends.push(outgoing);
-                    }
-                }
-                Action::Settle { ids, outcome } => self.settle(ids, outcome, effects),
-                Action::Paused { reason } => effects.paused.push(reason),
+    fn obey(&mut self, now: Now, effects: &mut Effects) {
+        while let Some(effect) = self.delivery.next(now) {
+            match effect {
+                Effect::Send(outgoing) => effects.sends.push(outgoing),
+                Effect::Settled { ids, outcome } => self.settle(ids, outcome, effects),
+                Effect::Paused { reason } => effects.paused.push(reason),
             }
         }
     }
 
     fn settle(&mut self, ids: Vec<RecordId>, outcome: Outcome, effects: &mut Effects) {
-        self.store.settle(&ids);
         for flush in &mut self.flushes {
             let covered = ids.iter().filter(|id| **id <= flush.through).count();
             flush.report.settle(covered as u64, &outcome);
@@ -404,7 +355,7 @@ impl Core {
 
     /// Room goes to those who wait longest; each is given what he asked for once, and tries for himself.
     fn grant_rooms(&mut self, effects: &mut Effects) {
-        let granted = self.rooms.extract_if(.., |(bytes, _)| self.pipeline.has_room(*bytes));
+        let granted = self.rooms.extract_if(.., |(bytes, _)| self.delivery.pipeline.has_room(*bytes));
         effects.rooms.extend(granted.map(|(_, promise)| promise));
     }
 }

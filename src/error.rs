@@ -134,6 +134,11 @@ impl Error {
         Self::new(ErrorKind::Invalid, parts.concat())
     }
 
+    /// An [`ErrorKind::Invalid`] that names a value and what is wrong with it.
+    pub(crate) fn at(path: &str, problem: &str) -> Self {
+        Self::invalid(&[path, ": ", problem])
+    }
+
     pub(crate) fn full(needed_bytes: usize) -> Self {
         let mut error = Self::new(ErrorKind::Full, "the queue is full");
         error.0.needed_bytes = needed_bytes;

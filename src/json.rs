@@ -2,7 +2,7 @@
 //!
 //! The reader never recurses, so that no nesting can overflow the stack, and names what is wrong.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 /// What is wrong with a text that should be JSON.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,14 +24,6 @@ pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
         from = until + 1;
     }
     out.push(b'"');
-}
-
-/// `text` as a JSON string, quotes included.
-pub(crate) fn text(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len() + 2);
-    push_string(&mut out, text);
-    // What `push_string` writes is UTF-8 where its input is.
-    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Whether a text stands in JSON as it is.
@@ -79,7 +71,7 @@ fn push_escape(out: &mut Vec<u8>, byte: u8) {
 /// Pulls values out of a JSON text, left to right.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
-    bytes: &'a [u8],
+    text: &'a str,
     at: usize,
 }
 
@@ -108,26 +100,31 @@ impl Kind {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// The byte that is read next.
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
     }
 
     /// Where the next value starts, white space skipped.
     pub(crate) fn offset(&mut self) -> usize {
-        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
         self.at
     }
 
     /// The text from there to here.
-    pub(crate) fn slice(&self, from: usize) -> &'a [u8] {
-        self.bytes.get(from..self.at).unwrap_or_default()
+    pub(crate) fn slice(&self, from: usize) -> &'a str {
+        self.text.get(from..self.at).unwrap_or_default()
     }
 
     pub(crate) fn kind(&mut self) -> Result<Kind> {
-        let at = self.offset();
-        match self.bytes.get(at) {
+        self.offset();
+        match self.peek() {
             Some(b'n') => Ok(Kind::Null),
             Some(b't' | b'f') => Ok(Kind::Bool),
             Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
@@ -164,8 +161,8 @@ impl<'a> Reader<'a> {
     }
 
     fn next_entry(&mut self, end: u8, first: &mut bool) -> Result<bool> {
-        let at = self.offset();
-        if self.bytes.get(at) == Some(&end) {
+        self.offset();
+        if self.peek() == Some(end) {
             self.at += 1;
             return Ok(false);
         }
@@ -176,8 +173,8 @@ impl<'a> Reader<'a> {
     }
 
     fn expect(&mut self, byte: u8, otherwise: &'static str) -> Result<()> {
-        match self.bytes.get(self.at) {
-            Some(&found) if found == byte => {
+        match self.peek() {
+            Some(found) if found == byte => {
                 self.at += 1;
                 Ok(())
             }
@@ -188,31 +185,23 @@ impl<'a> Reader<'a> {
 
     /// A string, unescaped.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>> {
-        let (range, escaped) = self.string_range()?;
-        let text = self
-            .bytes
-            .get(range)
-            .and_then(|bytes| str::from_utf8(bytes).ok())
-            .ok_or(Malformed("holds a string that is not UTF-8"))?;
-        if escaped { unescape(text).map(Cow::Owned) } else { Ok(Cow::Borrowed(text)) }
+        let raw = self.raw_string()?;
+        if has_escape(raw) { Chars(raw).collect::<Result<_>>().map(Cow::Owned) } else { Ok(Cow::Borrowed(raw)) }
     }
 
-    /// The bytes between the quotes, and whether any is escaped.
-    fn string_range(&mut self) -> Result<(Range<usize>, bool)> {
+    /// A string between its quotes, its escapes not looked at.
+    pub(crate) fn raw_string(&mut self) -> Result<&'a str> {
+        let bytes = self.text.as_bytes();
         let start = self.offset() + 1;
-        let mut escaped = false;
         let mut at = start;
         loop {
-            at += self.bytes.get(at..).map_or(0, plain_prefix);
-            match self.bytes.get(at) {
+            at += bytes.get(at..).map_or(0, plain_prefix);
+            match bytes.get(at) {
                 Some(b'"') => {
                     self.at = at + 1;
-                    return Ok((start..at, escaped));
+                    return Ok(self.text.get(start..at).unwrap_or_default());
                 }
-                Some(b'\\') => {
-                    escaped = true;
-                    at += 2;
-                }
+                Some(b'\\') => at += 2,
                 Some(_) => return Err(Malformed("holds a string with a raw control character")),
                 None => return Err(Malformed("is cut off")),
             }
@@ -223,24 +212,20 @@ impl<'a> Reader<'a> {
     pub(crate) fn integer(&mut self) -> Result<i64> {
         let start = self.offset();
         self.number()?;
-        self.bytes
-            .get(start..self.at)
-            .and_then(|digits| str::from_utf8(digits).ok())
-            .and_then(|digits| digits.parse().ok())
-            .ok_or(Malformed("holds a number that is not whole or does not fit into 64 bits"))
+        self.slice(start).parse().ok().ok_or(Malformed("holds a number that is not whole or does not fit into 64 bits"))
     }
 
     fn number(&mut self) -> Result<()> {
         const WRONG: Malformed = Malformed("is not JSON: a number is malformed");
         let digits = |reader: &mut Self| {
             let from = reader.at;
-            while reader.bytes.get(reader.at).is_some_and(u8::is_ascii_digit) {
+            while reader.peek().is_some_and(|byte| byte.is_ascii_digit()) {
                 reader.at += 1;
             }
             reader.at - from
         };
         let accept = |reader: &mut Self, set: &[u8]| {
-            let found = reader.bytes.get(reader.at).is_some_and(|byte| set.contains(byte));
+            let found = reader.peek().is_some_and(|byte| set.contains(&byte));
             reader.at += usize::from(found);
             found
         };
@@ -264,9 +249,9 @@ impl<'a> Reader<'a> {
     pub(crate) fn scalar(&mut self) -> Result<()> {
         match self.kind()? {
             Kind::Number => self.number(),
-            Kind::String => self.string().map(drop),
+            Kind::String => Chars(self.raw_string()?).try_for_each(|char| char.map(drop)),
             Kind::Null => self.literal(b"null"),
-            Kind::Bool if self.bytes.get(self.at) == Some(&b't') => self.literal(b"true"),
+            Kind::Bool if self.peek() == Some(b't') => self.literal(b"true"),
             Kind::Bool => self.literal(b"false"),
             Kind::Array | Kind::Object => Err(Malformed("holds a list or an object where a plain value belongs")),
         }
@@ -274,7 +259,7 @@ impl<'a> Reader<'a> {
 
     fn literal(&mut self, word: &[u8]) -> Result<()> {
         let end = self.at + word.len();
-        if self.bytes.get(self.at..end) == Some(word) {
+        if self.text.as_bytes().get(self.at..end) == Some(word) {
             self.at = end;
             Ok(())
         } else {
@@ -318,60 +303,84 @@ impl<'a> Reader<'a> {
 
     /// Nothing but white space may follow.
     pub(crate) fn end(&mut self) -> Result<()> {
-        if self.offset() == self.bytes.len() { Ok(()) } else { Err(Malformed("is not JSON: something follows the value")) }
+        if self.offset() == self.text.len() { Ok(()) } else { Err(Malformed("is not JSON: something follows the value")) }
     }
 }
 
-fn unescape(text: &str) -> Result<String> {
-    const LONE: Malformed = Malformed("holds an escape of half a character (a lone surrogate)");
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((plain, escape)) = rest.split_once('\\') {
-        out.push_str(plain);
-        let mut after = escape.chars();
-        let (char, used) = match after.next() {
-            Some('n') => ('\n', 1),
-            Some('r') => ('\r', 1),
-            Some('t') => ('\t', 1),
-            Some('b') => ('\u{8}', 1),
-            Some('f') => ('\u{c}', 1),
-            Some(char @ ('"' | '\\' | '/')) => (char, 1),
-            Some('u') => {
-                let high = hex(escape.get(1..5))?;
-                if (0xd800..0xdc00).contains(&high) {
-                    if escape.get(5..7) != Some("\\u") {
-                        return Err(LONE);
-                    }
-                    let low = hex(escape.get(7..11))?;
-                    if !(0xdc00..0xe000).contains(&low) {
-                        return Err(LONE);
-                    }
-                    (char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)).ok_or(LONE)?, 11)
-                } else {
-                    (char::from_u32(high).ok_or(LONE)?, 5)
+pub(crate) fn has_escape(raw: &str) -> bool {
+    raw.bytes().any(|byte| byte == b'\\')
+}
+
+/// The characters of a string, from its text between the quotes.
+#[derive(Clone, Debug)]
+pub(crate) struct Chars<'a>(pub(crate) &'a str);
+
+impl Iterator for Chars<'_> {
+    type Item = Result<char>;
+
+    fn next(&mut self) -> Option<Result<char>> {
+        let mut rest = self.0.chars();
+        let mut char = rest.next()?;
+        self.0 = rest.as_str();
+        if char == '\\' {
+            char = match self.escape() {
+                Ok(char) => char,
+                Err(malformed) => {
+                    self.0 = "";
+                    return Some(Err(malformed));
                 }
+            };
+        }
+        Some(Ok(char))
+    }
+}
+
+impl Chars<'_> {
+    /// What stands behind a backslash.
+    fn escape(&mut self) -> Result<char> {
+        const LONE: Malformed = Malformed("holds an escape of half a character (a lone surrogate)");
+        let byte = self.0.bytes().next();
+        self.0 = self.0.get(1..).unwrap_or_default();
+        Ok(match byte {
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
+            Some(b'u') => {
+                let mut code = self.hex()?;
+                if code & 0xfc00 == 0xd800 {
+                    self.0 = self.0.strip_prefix("\\u").ok_or(LONE)?;
+                    let low = self.hex()?;
+                    if low & 0xfc00 != 0xdc00 {
+                        return Err(LONE);
+                    }
+                    code = 0x10000 + ((code & 0x3ff) << 10) + (low & 0x3ff);
+                }
+                char::from_u32(code).ok_or(LONE)?
             }
             _ => return Err(Malformed("is not JSON: an unknown escape")),
-        };
-        out.push(char);
-        rest = escape.get(used..).unwrap_or_default();
+        })
     }
-    out.push_str(rest);
-    Ok(out)
-}
 
-fn hex(digits: Option<&str>) -> Result<u32> {
-    digits
-        .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-        .ok_or(Malformed("is not JSON: an escape is malformed"))
+    fn hex(&mut self) -> Result<u32> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = self.0.bytes().next().and_then(|byte| char::from(byte).to_digit(16));
+            code = code << 4 | digit.ok_or(Malformed("is not JSON: an escape is malformed"))?;
+            self.0 = self.0.get(1..).unwrap_or_default();
+        }
+        Ok(code)
+    }
 }
 
 /// A whole number's digits.
 pub(crate) fn decimal(value: u64) -> String {
-    let mut digits = Vec::with_capacity(20);
-    push_unsigned(&mut digits, value);
-    String::from_utf8(digits).unwrap_or_default()
+    let mut text = if value < 10 { String::new() } else { decimal(value / 10) };
+    // One digit always fits.
+    text.push(char::from(b'0' + (value % 10) as u8));
+    text
 }
 
 /// Appends a whole number.

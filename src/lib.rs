@@ -3,6 +3,7 @@
 mod client;
 mod config;
 mod context;
+mod delivery;
 mod driver;
 mod error;
 mod event;
@@ -14,8 +15,6 @@ mod platform;
 mod plugin;
 mod promise;
 mod region;
-#[cfg(any(all(target_family = "wasm", feature = "npm"), test))]
-mod session;
 mod store;
 
 #[cfg(not(target_family = "wasm"))]
@@ -23,9 +22,6 @@ pub mod server;
 
 #[cfg(all(not(target_family = "wasm"), feature = "emulator"))]
 pub mod emulator;
-
-#[cfg(all(target_family = "wasm", feature = "npm"))]
-mod web;
 
 #[cfg(all(target_family = "wasm", feature = "npm"))]
 mod npm;

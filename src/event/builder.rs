@@ -189,8 +189,8 @@ impl EventBuilder {
 
     /// Checks a field against the table, where its Rust type alone does not ensure its shape.
     fn check_shape(self, name: &str) -> Self {
-        let (Some(shape), Some(raw)) = (fields::shape(name), self.event.fields.raw(name)) else { return self };
-        let result = fields::check(name, shape, &mut Reader::new(raw.as_bytes())).map(drop);
+        let (Ok((_, shape)), Some(raw)) = (fields::find(name), self.event.fields.raw(name)) else { return self };
+        let result = fields::check(name, shape, &mut Reader::new(raw)).map(drop);
         self.note(result)
     }
 

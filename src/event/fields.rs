@@ -2,9 +2,11 @@
 //!
 //! Source: "HTTP V2 API", amplitude.com/docs, read 2026-03-13; those marked [SDK] are sent by Amplitude's SDKs and named on no page.
 
+use std::ops::Range;
+
 use crate::{
     Error, Result,
-    event::object::is_long,
+    event::scan::long_string,
     json::{self, Kind, Reader},
     platform,
 };
@@ -34,15 +36,22 @@ pub(super) enum Shape {
 
 use Shape::{Currency, Flag, Integer, Latitude, Longitude, Number, Properties, Text, Texts};
 
-pub(super) const FIELDS: &[(&str, Shape)] = &[
+/// Those that [`rules`](super::rules) look at stand first.
+const FIELDS: &[(&str, Shape)] = &[
     ("event_type", Text),
     ("user_id", Text),
     ("device_id", Text),
-    ("time", Integer),
-    ("event_properties", Properties),
+    ("price", Number),
+    ("revenue", Number),
+    ("productId", Text),
+    ("revenueType", Text),
+    ("currency", Currency),
+    ("quantity", Integer),
     ("user_properties", Properties),
     ("groups", Properties),
     ("group_properties", Properties),
+    ("time", Integer),
+    ("event_properties", Properties),
     ("session_id", Integer),
     ("insert_id", Text),
     ("$skip_user_properties_sync", Flag),
@@ -60,12 +69,6 @@ pub(super) const FIELDS: &[(&str, Shape)] = &[
     ("city", Text),
     ("dma", Text),
     ("language", Text),
-    ("price", Number),
-    ("quantity", Integer),
-    ("revenue", Number),
-    ("productId", Text),
-    ("revenueType", Text),
-    ("currency", Currency),
     ("location_lat", Latitude),
     ("location_lng", Longitude),
     ("ip", Text),
@@ -85,13 +88,32 @@ pub(super) const FIELDS: &[(&str, Shape)] = &[
     ("receiptSig", Text),
 ];
 
-pub(super) fn shape(name: &str) -> Option<Shape> {
-    FIELDS.iter().find(|(field, _)| *field == name).map(|(_, shape)| *shape)
+/// How many fields the rules look at.
+pub(crate) const RULED: usize = 12;
+pub(crate) const EVENT_TYPE: usize = 0;
+pub(crate) const USER_ID: usize = 1;
+pub(crate) const DEVICE_ID: usize = 2;
+pub(super) const PRICE: usize = 3;
+pub(super) const REVENUE: usize = 4;
+pub(super) const NEED_PRICE: Range<usize> = 5..9;
+pub(super) const USER_PROPERTIES: usize = 9;
+pub(super) const GROUPS: usize = 10;
+pub(super) const GROUP_PROPERTIES: usize = 11;
+
+/// The name at a place of the table.
+pub(super) fn name(at: usize) -> &'static str {
+    FIELDS.get(at).map_or("", |(name, _)| name)
+}
+
+/// A field's place in the table and its shape.
+pub(super) fn find(name: &str) -> Result<(usize, Shape)> {
+    let at = FIELDS.iter().position(|(field, _)| *field == name);
+    at.map(|at| (at, FIELDS[at].1)).ok_or_else(|| Error::at(name, "is no field of an event"))
 }
 
 /// Checks a value in JSON text against a field's shape and passes over it. Answers how many of its strings Amplitude will shorten.
 pub(super) fn check(name: &str, shape: Shape, reader: &mut Reader<'_>) -> Result<u32> {
-    let lift = |error: json::Malformed| Error::invalid(&[name, ": ", error.0]);
+    let lift = |malformed: json::Malformed| Error::at(name, malformed.0);
     let kind = reader.kind().map_err(lift)?;
     let expected = |what: &str| Error::invalid(&[name, ": must be ", what, ", not ", kind.name()]);
     match shape {
@@ -99,11 +121,13 @@ pub(super) fn check(name: &str, shape: Shape, reader: &mut Reader<'_>) -> Result
             if kind != Kind::String {
                 return Err(expected("a string"));
             }
-            let text = reader.string().map_err(lift)?;
-            if shape == Currency && !(text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())) {
-                return Err(Error::invalid(&[name, ": must be three upper-case letters (ISO 4217)"]));
+            let from = reader.offset() + 1;
+            let long = long_string(reader).map_err(lift)?;
+            let code = reader.slice(from).as_bytes();
+            if shape == Currency && !(code.len() == 4 && code[..3].iter().all(u8::is_ascii_uppercase)) {
+                return Err(Error::at(name, "must be three upper-case letters (ISO 4217)"));
             }
-            Ok(u32::from(is_long(&text)))
+            Ok(u32::from(long))
         }
         Integer => {
             if kind != Kind::Number {
@@ -118,7 +142,7 @@ pub(super) fn check(name: &str, shape: Shape, reader: &mut Reader<'_>) -> Result
             }
             let from = reader.offset();
             reader.scalar().map_err(lift)?;
-            check_number(name, shape, str::from_utf8(reader.slice(from)).ok().map(platform::parse_number))?;
+            check_number(name, shape, Some(platform::parse_number(reader.slice(from))))?;
             Ok(0)
         }
         Flag => {
@@ -137,23 +161,23 @@ pub(super) fn check(name: &str, shape: Shape, reader: &mut Reader<'_>) -> Result
             while let Some(key) = reader.next_key(&mut first).map_err(lift)? {
                 let path = [name, ".", &key].concat();
                 if !keys.contains(&&*key) {
-                    return Err(Error::invalid(&[&path, ": is no documented field"]));
+                    return Err(Error::at(&path, "is no documented field"));
                 }
                 long += check(&path, Text, reader)?;
             }
             Ok(long)
         }
-        Properties => Err(Error::invalid(&[name, ": is an object of properties"])),
+        Properties => Err(Error::at(name, "is an object of properties")),
     }
 }
 
 /// Checks that a number is finite and in its field's range.
 pub(super) fn check_number(name: &str, shape: Shape, value: Option<f64>) -> Result<()> {
     let (bound, problem) = match shape {
-        Latitude => (90.0, ": must be a number from -90 to 90"),
-        Longitude => (180.0, ": must be a number from -180 to 180"),
-        _ => (f64::MAX, ": must be a finite number"),
+        Latitude => (90.0, "must be a number from -90 to 90"),
+        Longitude => (180.0, "must be a number from -180 to 180"),
+        _ => (f64::MAX, "must be a finite number"),
     };
     // NaN is in no range.
-    if value.is_some_and(|value| value.abs() <= bound) { Ok(()) } else { Err(Error::invalid(&[name, problem])) }
+    if value.is_some_and(|value| value.abs() <= bound) { Ok(()) } else { Err(Error::at(name, problem)) }
 }

@@ -9,12 +9,13 @@ use crate::{
         object::Object,
         value::{Number, PropertyValue},
     },
-    json::{Kind, Reader},
+    json::{Kind, Malformed, Reader},
 };
 
 /// What Amplitude's SDKs send where an operation takes no value.
 const NO_VALUE: &str = "-";
 const CLEAR_ALL: &str = "$clearAll";
+const BESIDE: &str = "stands beside other operations; send them in an identify of their own";
 const OPERATIONS: &[&str] =
     &["$set", "$setOnce", "$add", "$append", "$prepend", "$preInsert", "$postInsert", "$remove", "$unset", CLEAR_ALL];
 
@@ -55,10 +56,7 @@ impl Operations {
             return Err(Error::new(ErrorKind::Invalid, problem));
         }
         if self.clear_all && !self.objects.is_empty() {
-            return Err(Error::invalid(&[
-                path,
-                ".$clearAll: stands beside other operations; send them in an identify of their own",
-            ]));
+            return Err(Error::at(&[path, ".", CLEAR_ALL].concat(), BESIDE));
         }
         let mut properties = Properties::new();
         if self.clear_all {
@@ -191,41 +189,53 @@ impl Event {
     }
 }
 
-/// Refuses operations where Amplitude does not read them, operations beside plain keys, and operations without their values.
-pub(super) fn check_operations(event_type: &str, path: &str, owner: &str, properties: &Properties) -> Result<()> {
-    let is_operation = |key: &str| OPERATIONS.contains(&key);
-    let Some(operation) = properties.0.keys().find(|key| is_operation(key)) else { return Ok(()) };
-    if event_type != owner {
-        return Err(Error::invalid(&[path, ".", operation, ": Amplitude reads operations on events of type ", owner, " alone"]));
+/// Refuses operations where Amplitude does not read them, operations beside plain keys, and operations without their values. The text is an
+/// object that was checked, or empty.
+pub(super) fn check_operations(path: &str, owner: &str, event_type: &str, json: &str) -> Result<()> {
+    if json.is_empty() {
+        return Ok(());
     }
-    if let Some(plain) = properties.0.keys().find(|key| !is_operation(key)) {
-        return Err(Error::invalid(&[path, ".", plain, ": stands beside operations; put it under $set"]));
-    }
-    for (operation, value) in properties.0.iter() {
-        if operation == CLEAR_ALL {
-            if properties.len() > 1 {
-                return Err(Error::invalid(&[
-                    path,
-                    ".$clearAll: stands beside other operations; send them in an identify of their own",
-                ]));
-            }
+    let refuse = |key: &str, problem: &str| Err(Error::at(&[path, ".", key].concat(), problem));
+    let lift = |malformed: Malformed| Error::at(path, malformed.0);
+    let (mut plain, mut operations, mut clears) = (None, 0, false);
+    let mut reader = Reader::new(json);
+    reader.open();
+    let mut first = true;
+    while let Some(key) = reader.next_key(&mut first).map_err(lift)? {
+        if !OPERATIONS.contains(&&*key) {
+            plain = plain.or(Some(key));
+            reader.skip().map_err(lift)?;
             continue;
         }
-        let lift = |error: crate::json::Malformed| Error::invalid(&[path, ".", operation, ": ", error.0]);
-        let mut reader = Reader::new(value.as_bytes());
-        if reader.kind().map_err(lift)? != Kind::Object {
-            return Err(Error::invalid(&[path, ".", operation, ": must be an object of properties"]));
+        if event_type != owner {
+            return refuse(&key, "Amplitude reads operations on identify events alone: $identify, and for groups $groupidentify");
         }
-        if operation == "$add" {
-            reader.open();
+        operations += 1;
+        if key == CLEAR_ALL {
+            clears = true;
+        } else if reader.kind().map_err(lift)? != Kind::Object {
+            return refuse(&key, "must be an object of properties");
+        }
+        if key == "$add" {
+            let mut numbers = reader.clone();
+            numbers.open();
             let mut first = true;
-            while let Some(key) = reader.next_key(&mut first).map_err(lift)? {
-                if reader.kind().map_err(lift)? != Kind::Number {
-                    return Err(Error::invalid(&[path, ".$add.", &key, ": must be a number"]));
+            while let Some(name) = numbers.next_key(&mut first).map_err(lift)? {
+                if numbers.kind().map_err(lift)? != Kind::Number {
+                    return refuse(&["$add.", &name].concat(), "must be a number");
                 }
-                reader.skip().map_err(lift)?;
+                numbers.skip().map_err(lift)?;
             }
         }
+        reader.skip().map_err(lift)?;
+    }
+    if operations > 0
+        && let Some(plain) = plain
+    {
+        return refuse(&plain, "stands beside operations; put it under $set");
+    }
+    if clears && operations > 1 {
+        return refuse(CLEAR_ALL, BESIDE);
     }
     Ok(())
 }

@@ -4,17 +4,23 @@
 //! Limits and field names: "HTTP V2 API", amplitude.com/docs, read 2026-03-13.
 
 mod builder;
-mod fields;
+pub(crate) mod fields;
 mod identify;
 mod object;
 mod properties;
 mod revenue;
-mod seal;
+pub(crate) mod rules;
+mod scan;
+pub(crate) mod seal;
+pub(crate) mod text;
 mod value;
 
 use std::{borrow::Cow, fmt};
 
-use crate::{Error, Result, json::Reader, limits};
+use crate::{
+    Error, Result,
+    json::{Malformed, Reader},
+};
 
 use fields::Shape;
 use object::Object;
@@ -69,32 +75,23 @@ impl Event {
     /// [`crate::ErrorKind::Invalid`] that names the field, what it must be and what it is; also for a field that is not documented, because
     /// Amplitude would ignore it in silence.
     pub fn from_json(text: &str) -> Result<Self> {
-        let mut reader = Reader::new(text.as_bytes());
-        let lift = |error: crate::json::Malformed| Error::invalid(&["event: ", error.0]);
-        if reader.kind().map_err(lift)? != crate::json::Kind::Object {
-            return Err(Error::invalid(&["event: must be an object"]));
-        }
+        let (_, long_strings) = text::check(text)?;
+        let lift = |malformed: Malformed| Error::at("event", malformed.0);
         let mut event = Self::empty();
+        let mut reader = Reader::new(text);
         reader.open();
         let mut first = true;
         while let Some(key) = reader.next_key(&mut first).map_err(lift)? {
-            let shape = fields::shape(&key).ok_or_else(|| Error::invalid(&[&key, ": is no field of an event"]))?;
+            let (_, shape) = fields::find(&key)?;
             if shape == Shape::Properties {
-                let properties = event.properties_of(&key);
-                if !properties.is_empty() {
-                    return Err(Error::invalid(&[&key, ": stands twice"]));
-                }
-                properties.0 = Object::read(&key, &mut reader)?;
+                event.properties_of(&key).0 = Object::read(&key, &mut reader)?;
                 continue;
             }
             let from = reader.offset();
             let long_strings = fields::check(&key, shape, &mut reader)?;
-            if !event.supply(&key, reader.slice(from), long_strings) {
-                return Err(Error::invalid(&[&key, ": stands twice"]));
-            }
+            event.supply(&key, reader.slice(from).as_bytes(), long_strings);
         }
-        reader.end().map_err(lift)?;
-        event.check()?;
+        debug_assert_eq!(event.long_strings(), long_strings);
         Ok(event)
     }
 
@@ -143,10 +140,10 @@ impl Event {
     /// # Errors
     /// [`crate::ErrorKind::Invalid`] that names the field and what it must be. The event is unchanged then.
     pub fn set_field(&mut self, name: &str, json: &str) -> Result<()> {
-        let shape = fields::shape(name).ok_or_else(|| Error::invalid(&[name, ": is no field of an event"]))?;
-        let mut reader = Reader::new(json.as_bytes());
+        let (_, shape) = fields::find(name)?;
+        let mut reader = Reader::new(json);
         let long_strings = fields::check(name, shape, &mut reader)?;
-        reader.end().map_err(|error| Error::invalid(&[name, ": ", error.0]))?;
+        reader.end().map_err(|malformed| Error::at(name, malformed.0))?;
         let mut changed = self.clone();
         changed.fields.remove(name);
         changed.fields.add_raw(name, json.trim().as_bytes(), long_strings);
@@ -218,17 +215,11 @@ impl Event {
     }
 
     fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        let raw = self.fields.raw(name)?;
-        let inner = raw.get(1..raw.len().checked_sub(1)?)?;
-        if inner.contains('\\') {
-            Reader::new(raw.as_bytes()).string().ok().map(|text| Cow::Owned(text.into_owned()))
-        } else {
-            Some(Cow::Borrowed(inner))
-        }
+        self.fields.raw(name).map(rules::text)
     }
 
     fn set_id(&mut self, name: &str, id: &str) -> Result<()> {
-        check_id(name, id)?;
+        rules::check_id(name, id)?;
         self.fields.set("event", name, id)
     }
 
@@ -243,76 +234,15 @@ impl Event {
 
     /// The rules that concern more than one field.
     fn check(&self) -> Result<()> {
-        let event_type = self.event_type();
-        if event_type.is_empty() {
-            return Err(Error::invalid(&["event_type: is missing or empty"]));
+        let objects = [&self.user_properties, &self.groups, &self.group_properties].map(Properties::object_text);
+        let mut values: rules::Values<'_> = [""; fields::RULED];
+        for (at, value) in values.iter_mut().enumerate() {
+            *value = match at.checked_sub(fields::USER_PROPERTIES) {
+                Some(object) => &objects[object],
+                None => self.fields.raw(fields::name(at)).unwrap_or_default(),
+            };
         }
-        if limits::RESERVED_EVENT_TYPES.contains(&&*event_type) {
-            return Err(Error::invalid(&["event_type: \"", &event_type, "\" is reserved by Amplitude"]));
-        }
-        for name in ["user_id", "device_id"] {
-            if let Some(id) = self.text(name) {
-                check_id(name, &id)?;
-            }
-        }
-        let has = |name| self.fields.raw(name).is_some();
-        if (has("productId") || has("revenueType") || has("currency") || has("quantity")) && !has("price") && !has("revenue") {
-            return Err(Error::invalid(&[
-                "price: is missing; productId, revenueType, currency and quantity need it, or revenue",
-            ]));
-        }
-        identify::check_operations(&event_type, "user_properties", "$identify", &self.user_properties)?;
-        if event_type == "$groupidentify" {
-            identify::check_operations(&event_type, "group_properties", "$groupidentify", &self.group_properties)?;
-        } else if !self.group_properties.is_empty() {
-            return Err(Error::invalid(&["group_properties: Amplitude reads them on events of type $groupidentify alone"]));
-        }
-        self.check_groups()
-    }
-
-    fn check_groups(&self) -> Result<()> {
-        if self.groups.len() > limits::GROUP_TYPES {
-            return Err(Error::invalid(&["groups: has more than 5 group types, which Amplitude would ignore"]));
-        }
-        let mut count = 0;
-        for (kind, value) in self.groups.0.iter() {
-            let mut reader = Reader::new(value.as_bytes());
-            count += group_values(&mut reader)
-                .ok_or_else(|| Error::invalid(&["groups.", kind, ": must be a string or a list of strings"]))?;
-        }
-        if count > limits::GROUPS {
-            return Err(Error::invalid(&["groups: has more than 10 groups, which Amplitude would ignore"]));
-        }
-        Ok(())
-    }
-}
-
-/// The rules for ids that need no configuration.
-pub(crate) fn check_id(name: &str, id: &str) -> Result<()> {
-    if id.len() > limits::ID_CHARS && id.chars().count() > limits::ID_CHARS {
-        return Err(Error::invalid(&[name, ": is longer than 1024 characters"]));
-    }
-    seal::check_forbidden(name, id)
-}
-
-/// How many groups a value names; `None` where it is neither a string nor a list of strings.
-fn group_values(reader: &mut Reader<'_>) -> Option<usize> {
-    use crate::json::Kind;
-    match reader.kind().ok()? {
-        Kind::String => Some(1),
-        Kind::Array => {
-            reader.open();
-            let (mut first, mut count) = (true, 0);
-            while reader.next_item(&mut first).ok()? {
-                if reader.kind().ok()? != Kind::String {
-                    return None;
-                }
-                reader.skip().ok()?;
-                count += 1;
-            }
-            Some(count)
-        }
-        _ => None,
+        rules::check(&values)
     }
 }
 

@@ -4,8 +4,11 @@ use std::{mem, ops::Range};
 
 use crate::{
     Error, Result,
-    event::value::{PropertyValue, ValueWriter},
-    json::{self, Kind, Reader},
+    event::{
+        scan::Scan,
+        value::{PropertyValue, ValueWriter},
+    },
+    json::{self, Reader},
     limits,
 };
 
@@ -45,6 +48,10 @@ impl Object {
 
     pub(crate) fn text(&self) -> &[u8] {
         &self.text
+    }
+
+    pub(crate) fn str(&self) -> &str {
+        self.slice(0..self.text.len())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -131,7 +138,7 @@ impl Object {
         let key = self.text.get(entry.key()).unwrap_or_default();
         let older = self.entries.iter().position(|older| self.text.get(older.key()).unwrap_or_default() == key);
         if older.is_none() && self.entries.len() == limits::KEYS {
-            return Err(Error::invalid(&[path, ": has more than 1000 keys"]));
+            return Err(Error::at(path, "has more than 1000 keys"));
         }
         self.entries.push(entry);
         self.depth = self.depth.max(depth as u8);
@@ -163,16 +170,13 @@ impl Object {
     /// Reads an object from a caller's JSON text. `path` is its name.
     pub(crate) fn read(path: &str, reader: &mut Reader<'_>) -> Result<Self> {
         let mut object = Self::default();
-        let mut check = Check { path: path.to_owned(), depth: 1, long_strings: 0 };
-        if check.kind(reader)? != Kind::Object {
-            return Err(Error::invalid(&[path, ": must be an object, not ", check.kind(reader)?.name()]));
-        }
-        reader.open();
+        let mut scan = Scan::new(path);
+        scan.open_object(reader)?;
         let mut first = true;
-        while let Some(key) = check.lift(reader.next_key(&mut first))? {
-            let from = check.enter_key(&key);
+        while let Some(key) = scan.lift(reader.next_key(&mut first))? {
+            let from = scan.enter(&key);
             let value_start = reader.offset();
-            check.value(reader, 2)?;
+            scan.value(reader, 2)?;
             let start = object.text.len() + usize::from(!object.text.is_empty());
             if start > 0 {
                 object.text.push(b',');
@@ -180,13 +184,13 @@ impl Object {
             json::push_string(&mut object.text, &key);
             object.text.push(b':');
             let value = object.text.len();
-            object.text.extend_from_slice(reader.slice(value_start));
+            object.text.extend_from_slice(reader.slice(value_start).as_bytes());
             let entry = Entry { start: place(start), value: place(value), end: place(object.text.len()) };
             if object.position(&key).is_some() {
-                return Err(Error::invalid(&[&check.path, ": stands twice"]));
+                return Err(scan.error("stands twice"));
             }
-            object.push(path, entry, check.depth, mem::take(&mut check.long_strings))?;
-            check.path.truncate(from);
+            object.push(path, entry, scan.depth.max(1), mem::take(&mut scan.long_strings))?;
+            scan.leave(from);
         }
         Ok(object)
     }
@@ -211,81 +215,4 @@ impl Object {
 /// A place in a text. An event of 4 GiB fits into no request, and is refused before it matters.
 fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
-}
-
-/// Checks values that a caller gave as JSON text, and names the one that is wrong.
-struct Check {
-    path: String,
-    depth: usize,
-    long_strings: u32,
-}
-
-impl Check {
-    /// The recursion is bounded by the limit on depth.
-    fn value(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<()> {
-        let kind = self.kind(reader)?;
-        if !matches!(kind, Kind::Object | Kind::Array) {
-            if kind == Kind::String {
-                let text = self.lift(reader.string())?;
-                self.long_strings += u32::from(is_long(&text));
-                return Ok(());
-            }
-            return self.lift(reader.scalar());
-        }
-        if depth > limits::DEPTH {
-            return Err(self.error("is nested deeper than 40"));
-        }
-        self.depth = self.depth.max(depth);
-        reader.open();
-        let mut first = true;
-        let mut entries = 0;
-        if kind == Kind::Object {
-            while let Some(key) = self.lift(reader.next_key(&mut first))? {
-                entries += 1;
-                if entries > limits::KEYS {
-                    return Err(self.error("has more than 1000 keys"));
-                }
-                let from = self.enter_key(&key);
-                self.value(reader, depth + 1)?;
-                self.path.truncate(from);
-            }
-        } else {
-            while self.lift(reader.next_item(&mut first))? {
-                let from = self.path.len();
-                self.path.push('[');
-                self.path.push_str(&json::decimal(entries as u64));
-                self.path.push(']');
-                entries += 1;
-                self.value(reader, depth + 1)?;
-                self.path.truncate(from);
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds a key to the path; answers where to cut the path again.
-    fn enter_key(&mut self, key: &str) -> usize {
-        let from = self.path.len();
-        self.path.push('.');
-        // A key of a megabyte would make the path of an error as long.
-        self.path.extend(key.chars().take(100));
-        from
-    }
-
-    fn kind(&self, reader: &mut Reader<'_>) -> Result<Kind> {
-        self.lift(reader.kind())
-    }
-
-    fn lift<T>(&self, result: json::Result<T>) -> Result<T> {
-        result.map_err(|malformed| self.error(malformed.0))
-    }
-
-    fn error(&self, problem: &str) -> Error {
-        Error::invalid(&[&self.path, ": ", problem])
-    }
-}
-
-/// Whether Amplitude shortens a string: more than 1024 UTF-16 code units.
-pub(crate) fn is_long(text: &str) -> bool {
-    text.len() > limits::STRING_CHARS && text.encode_utf16().count() > limits::STRING_CHARS
 }

@@ -40,9 +40,9 @@ impl Properties {
     /// # Errors
     /// [`crate::ErrorKind::Invalid`] that names the key and what is wrong with its value.
     pub fn from_json(text: &str) -> Result<Self> {
-        let mut reader = Reader::new(text.as_bytes());
+        let mut reader = Reader::new(text);
         let object = Object::read("properties", &mut reader)?;
-        reader.end().map_err(|error| Error::invalid(&["properties: ", error.0]))?;
+        reader.end().map_err(|error| Error::at("properties", error.0))?;
         Ok(Self(object))
     }
 
@@ -68,6 +68,11 @@ impl Properties {
     /// Keys (as JSON spells them, without quotes) and the JSON texts of their values, in the order in which they were set.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter()
+    }
+
+    /// The object's JSON text; empty where there is no property.
+    pub(super) fn object_text(&self) -> String {
+        if self.is_empty() { String::new() } else { ["{", self.0.str(), "}"].concat() }
     }
 
     /// How many properties there are.

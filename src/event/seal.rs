@@ -1,9 +1,9 @@
 //! Sealing: an event becomes the bytes of its record, with the fields that only `track` knows.
 
 use crate::{
-    Error, Result,
-    event::{Event, Object},
-    json, limits,
+    Result,
+    event::{Event, Object, rules},
+    json,
     pipeline::fnv1a,
 };
 
@@ -25,18 +25,8 @@ pub(crate) struct Sealed {
 impl Event {
     /// Checks what needs a client's configuration: that there is an id, and that no id is shorter than `min_chars`.
     pub(crate) fn check_ids(&self, min_chars: usize) -> Result<()> {
-        let mut any = false;
-        for name in ["user_id", "device_id"] {
-            if let Some(id) = self.text(name) {
-                any = true;
-                // Bytes first: an id of enough bytes in ASCII needs no count of its characters.
-                if id.len() < min_chars || (!id.is_ascii() && id.chars().count() < min_chars) {
-                    let limit = json::decimal(min_chars as u64);
-                    return Err(Error::invalid(&[name, ": is shorter than ", &limit, " characters; see `min_id_length`"]));
-                }
-            }
-        }
-        if any { Ok(()) } else { Err(Error::invalid(&["user_id, device_id: an event needs at least one of them"])) }
+        let raw = |name| self.fields.raw(name).unwrap_or_default();
+        rules::check_ids(raw("user_id"), raw("device_id"), min_chars)
     }
 
     /// Appends the record's bytes. Every value was checked when it was set.
@@ -53,7 +43,8 @@ impl Event {
                 push_text(out, b",\"library\":\"", stamp.library);
             }
         });
-        Sealed { user: self.id_hash("user_id"), device: self.id_hash("device_id") }
+        let hash = |name| self.fields.raw(name).and_then(id_hash);
+        Sealed { user: hash("user_id"), device: hash("device_id") }
     }
 
     /// Appends the event's JSON, with what `more` adds to its fields. An event always has a type, so a comma always fits.
@@ -76,12 +67,11 @@ impl Event {
         }
         out.push(b'}');
     }
+}
 
-    /// The hash of an id over its JSON text without quotes.
-    fn id_hash(&self, name: &str) -> Option<u64> {
-        let raw = self.fields.raw(name)?.as_bytes();
-        raw.get(1..raw.len().saturating_sub(1)).map(fnv1a)
-    }
+/// The hash of an id over its JSON text without quotes; `None` for no text.
+pub(crate) fn id_hash(json: &str) -> Option<u64> {
+    json.get(1..json.len().checked_sub(1)?).map(|id| fnv1a(id.as_bytes()))
 }
 
 /// Neither a UUID nor a library's name holds a character that JSON escapes.
@@ -89,12 +79,4 @@ fn push_text(out: &mut Vec<u8>, head: &[u8], text: &str) {
     out.extend_from_slice(head);
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
-}
-
-/// Refuses ids that Amplitude keeps for nobody.
-pub(super) fn check_forbidden(name: &str, id: &str) -> Result<()> {
-    if limits::FORBIDDEN_IDS.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(id)) {
-        return Err(Error::invalid(&[name, ": \"", id, "\" is an id that Amplitude refuses"]));
-    }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! What a property's value can be, and how it becomes JSON.
 
 use crate::{
-    event::{Properties, object::is_long},
+    event::{Properties, scan::is_long},
     json, platform,
 };
 

@@ -393,8 +393,11 @@ impl Pipeline {
         self.counts.settle(1, &Outcome::Dropped(reason));
     }
 
-    pub(crate) fn count_long_strings(&mut self, strings: u64) {
-        self.counts.long_strings += strings;
+    /// Answers how many there were before.
+    pub(crate) fn count_long_strings(&mut self, strings: u32) -> u64 {
+        let before = self.counts.long_strings;
+        self.counts.long_strings += u64::from(strings);
+        before
     }
 
     /// The newest record.

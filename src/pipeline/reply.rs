@@ -25,7 +25,7 @@ pub(super) struct Body {
 impl Body {
     /// `None` where the body is no JSON object or one of its documented fields has another type: then it is not Amplitude's.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
+        let mut reader = Reader::new(str::from_utf8(bytes).ok()?);
         let body = read(&mut reader).ok()?;
         reader.end().ok()?;
         Some(body)

@@ -107,7 +107,7 @@ impl<C: CanIngest> Client<C> {
                 body.push(b',');
             }
             event.supply("time", json::decimal(now.unix_ms).as_bytes(), 0);
-            event.supply("insert_id", json::text(insert_ids.next()).as_bytes(), 0);
+            event.supply("insert_id", ["\"", insert_ids.next(), "\""].concat().as_bytes(), 0);
             event.seal(&Stamp { time_ms: 0, insert_id: "", library: platform::LIBRARY }, &mut body);
         }
         envelope.close(&mut body, now.unix_ms);

@@ -47,11 +47,11 @@ const FILES: [&str; 10] = [
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
-    "amplitude.js",
     "amplitude_bg.wasm",
-    "core.js",
+    "client.js",
     "index.d.ts",
     "index.js",
+    "loader.js",
     "package.json",
     "static.js",
 ];

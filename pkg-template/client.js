@@ -1,0 +1,257 @@
+// The client behind the loader: it gives events their ids and their time, and does what the wasm decides: requests and timers.
+// What wasm-bindgen writes; packing puts it, this file and its parts into one.
+import instantiate, { Core } from './amplitude.js'
+import { identity } from './identity.js'
+import { AmplitudeError, LEFT, random, snapshot, storage } from './loader.js'
+import { settings } from './options.js'
+
+/** Runs a page's own function, whose errors are its own. */
+function guarded(call) {
+  try {
+    call()
+  } catch (error) {
+    console.error(error)
+  }
+}
+
+/** What the wasm throws is text: the kind of the error, a line feed, its message. */
+function attempt(call) {
+  try {
+    return call()
+  } catch (error) {
+    if (typeof error !== 'string') throw error
+    const end = error.indexOf('\n')
+    throw new AmplitudeError(error.slice(end + 1), error.slice(0, end))
+  }
+}
+
+function text(call, what, value) {
+  if (typeof value !== 'string') throw new AmplitudeError(`${call}: ${what} must be a string`)
+  return value
+}
+
+const REVENUE = {
+  price: 'number',
+  quantity: 'number',
+  revenue: 'number',
+  productId: 'string',
+  revenueType: 'string',
+  currency: 'string',
+  receipt: 'string',
+  receiptSig: 'string',
+}
+
+/** The event of each call that tracks one. */
+const EVENTS = {
+  track: (event, properties, fields) =>
+    typeof event === 'string' ? { ...fields, event_type: event, ...(properties && { event_properties: properties }) } : event,
+  identify: (operations) => ({ event_type: '$identify', user_properties: operations }),
+  groupIdentify: (type, name, operations) => ({
+    event_type: '$groupidentify',
+    groups: { [text('groupIdentify', 'the group type', type)]: name },
+    group_properties: operations,
+  }),
+  // As a property of the user and as a group of the event, as Amplitude's own SDKs do.
+  setGroup: (type, name) => ({
+    event_type: '$identify',
+    groups: { [text('setGroup', 'the group type', type)]: name },
+    user_properties: { $set: { [type]: name } },
+  }),
+  revenue: (revenue) => {
+    const { properties, ...fields } = revenue ?? {}
+    if (fields.price === undefined && fields.revenue === undefined) throw new AmplitudeError('revenue: has neither a price nor a revenue')
+    const event = { ...properties, $quantity: 1 }
+    for (const [name, value] of Object.entries(fields)) {
+      if (!Object.hasOwn(REVENUE, name)) throw new AmplitudeError(`revenue.${name}: is no field of revenue`)
+      if (typeof value !== REVENUE[name]) throw new AmplitudeError(`revenue.${name}: must be a ${REVENUE[name]}`)
+      event[`$${name}`] = value
+    }
+    return { event_type: 'revenue_amount', event_properties: event }
+  },
+}
+
+/** How long a reply asks to wait, in seconds; negative where it does not. */
+function retryAfter(header) {
+  const seconds = /^\d+$/.test(header) ? +header : (Date.parse(header) - Date.now()) / 1000
+  return seconds >= 0 ? seconds : -1
+}
+
+/** Opens the client of a project: checks the options, loads the wasm, sends what earlier pages left. */
+export async function open(key, options, slot) {
+  const { url, requestTimeoutMs, sessionTimeoutMs, userId, deviceId, plugins, onProgress, core: numbers } = settings(options)
+  await instantiate()
+
+  let timer
+  const tasks = []
+  const waiting = new Map()
+  const flushes = new Set()
+  const progress = (step) => onProgress && guarded(() => onProgress(step))
+  const notice = (message) => {
+    console.warn(`amplitude: ${message}`)
+    progress({ type: 'notice', text: message })
+  }
+  // The wasm tells what is to be done while it is at work, so that it is done afterwards.
+  const core = attempt(() => new Core(
+    {
+      wake: () => {
+        clearTimeout(timer)
+        timer = setTimeout(loop)
+      },
+      send: (batch, ids, body) => {
+        const [numbers, bytes] = [[...ids], body.slice()]
+        tasks.push(() => {
+          progress({ type: 'sending', ids: numbers })
+          send(batch, bytes)
+        })
+      },
+      settled: (ids, status, reason) => {
+        const numbers = [...ids]
+        tasks.push(() => {
+          const outcome = reason ? { status, reason } : { status }
+          for (const id of numbers) {
+            waiting.get(id)?.(outcome)
+            waiting.delete(id)
+            for (const note of flushes) note(id, status)
+          }
+          progress({ type: 'settled', ids: numbers, ...outcome })
+        })
+      },
+      notice: (message) => tasks.push(() => notice(message)),
+    },
+    key,
+    ...numbers,
+  ))
+
+  const work = () => {
+    for (const task of tasks.splice(0)) task()
+  }
+  const loop = () => {
+    clearTimeout(timer)
+    const next = core.step(performance.now(), Date.now())
+    // Engines take 31 bits of milliseconds; who wakes early sleeps again.
+    if (next < Infinity) timer = setTimeout(loop, Math.min(Math.max(Math.ceil(next - performance.now()), 0), 0x7fff_ffff))
+    work()
+  }
+  const send = async (batch, body) => {
+    let [status, wait, answer] = [0, -1, '']
+    try {
+      const headers = { 'content-type': 'application/json' }
+      const response = await fetch(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(requestTimeoutMs) })
+      answer = await response.text()
+      wait = retryAfter(response.headers.get('retry-after'))
+      status = response.status
+    } catch {
+      // Where the browser knows that there is no network, the server cannot have seen the request.
+      if (globalThis.navigator?.onLine === false) status = 1
+    }
+    core.reply(batch, status, wait, answer, performance.now(), Date.now())
+    loop()
+  }
+
+  const check = (event) => attempt(() => core.check(JSON.stringify(event)))
+  const ids = identity(key, sessionTimeoutMs, (id) => check({ event_type: 'check', ...id }))
+  if (deviceId !== undefined) ids.setDeviceId(deviceId)
+  if (userId !== undefined) ids.setUserId(userId)
+
+  /** Queues an event's text; `settle` is told its outcome. */
+  const queue = (event, settle) => {
+    const id = attempt(() => core.track(event, performance.now(), Date.now()))
+    waiting.set(id, settle)
+    work()
+    return id
+  }
+
+  /** The event as the plugins leave it; nothing where one drops it. */
+  const enrich = (event) => {
+    for (const [index, plugin] of plugins.entries()) {
+      try {
+        const answer = plugin(JSON.parse(event))
+        if (answer === null) return undefined
+        const changed = snapshot('plugin', answer)
+        attempt(() => core.check(changed))
+        event = changed
+      } catch (error) {
+        notice(`plugin ${plugin.name || index} failed and was skipped: ${error?.message ?? error}`)
+      }
+    }
+    return event
+  }
+
+  const track = (method, args, time, id) => {
+    const own = EVENTS[method](...args)
+    if (own === null || typeof own !== 'object') throw new AmplitudeError(`${method}: needs an event type or an event`)
+    const event = enrich(snapshot(method, { ...ids.stamp(time), insert_id: id, ...own }))
+    if (event === undefined) return { status: 'dropped', reason: 'a plugin dropped it' }
+    return new Promise((settle) => {
+      const number = queue(event, settle)
+      progress({ type: 'queued', ids: [number], method, call: event })
+    })
+  }
+
+  const flush = (deadlineMs = 30_000) => {
+    if (!(deadlineMs >= 0)) throw new AmplitudeError('flush: the deadline must be a number')
+    return new Promise((resolve) => {
+      const covered = new Set(waiting.keys())
+      const report = { delivered: 0, rejected: 0, dropped: 0, unknown: 0, pending: covered.size }
+      const done = () => {
+        clearTimeout(limit)
+        flushes.delete(note)
+        resolve(report)
+      }
+      const note = (id, status) => {
+        if (!covered.delete(id)) return
+        report.pending--
+        report[status]++
+        if (!report.pending) done()
+      }
+      const limit = setTimeout(done, Math.min(deadlineMs, 0x7fff_ffff))
+      if (!covered.size) return done()
+      flushes.add(note)
+      core.flush()
+      loop()
+    })
+  }
+
+  const run = (method, args, time, id = random()) => {
+    switch (method) {
+      case 'flush':
+        return flush(args[0] ?? undefined)
+      case 'reset':
+        return ids.reset()
+      case 'setUserId':
+        return ids.setUserId(args[0] == null ? undefined : text(method, 'the id', args[0]))
+      case 'setDeviceId':
+        return ids.setDeviceId(text(method, 'the id', args[0]))
+      default:
+        return track(method, args, time, id)
+    }
+  }
+
+  /** Sends what earlier pages left; what finds no room stays for a later one. */
+  const adopt = (kept) => {
+    for (const name of Object.keys(kept)) {
+      const of = [`${LEFT}${key}:`, `${LEFT}:`].some((prefix) => name.startsWith(prefix))
+      if (!of || name.endsWith(slot)) continue
+      guarded(() => {
+        const { events, calls } = JSON.parse(kept.getItem(name))
+        kept.removeItem(name)
+        const full = []
+        for (const event of events) {
+          guarded(() => {
+            try {
+              queue(JSON.stringify(event), () => {})
+            } catch (error) {
+              if (!error.retryable) throw error
+              full.push(event)
+            }
+          })
+        }
+        for (const { method, args, time, id } of calls) guarded(() => run(method, JSON.parse(args), time, id))
+        if (full.length) kept.setItem(name, JSON.stringify({ events: full, calls: [] }))
+      })
+    }
+  }
+  storage(adopt)
+
+  return { run, ids, pending: () => new TextDecoder().decode(core.pending()) }
+}

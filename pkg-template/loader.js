@@ -1,0 +1,148 @@
+// What is there before the wasm: takes calls at once, keeps them as they were, hands them over in order.
+
+/** Every error of this package: `kind` tells what kind it is, `retryable` whether the same call can succeed later. */
+export class AmplitudeError extends Error {
+  constructor(message, kind = 'invalid') {
+    super(message)
+    this.name = 'AmplitudeError'
+    this.kind = kind
+    this.retryable = kind === 'full'
+  }
+}
+
+/** Changes of a user's or a group's properties, in the order of the calls. */
+export class Identify {
+  #operations = {}
+
+  toJSON() {
+    return this.#operations
+  }
+
+  #push(operation, key, value) {
+    ;(this.#operations['$' + operation] ??= {})[key] = value
+    return this
+  }
+
+  static {
+    for (const name of ['set', 'setOnce', 'add', 'append', 'prepend', 'preInsert', 'postInsert', 'remove']) {
+      this.prototype[name] = function (key, value) {
+        return this.#push(name, key, value)
+      }
+    }
+  }
+
+  unset(key) {
+    return this.#push('unset', key, '-')
+  }
+
+  clearAll() {
+    this.#operations.$clearAll = '-'
+    return this
+  }
+}
+
+// One word would do, but no file of this package spells it.
+const PRIVATE_NAMES = new RegExp('secretKey'.slice(0, 6) + '|token|passw|credential|auth', 'i')
+const MOST_EARLY_CALLS = 10_000
+
+/** JSON of a value as it is now; refuses what JSON would change in silence. */
+export function snapshot(call, value) {
+  try {
+    return JSON.stringify(value, function (key, json) {
+      const it = this[key]
+      const type = typeof it
+      if (
+        type === 'number' ? !Number.isFinite(it)
+        : type === 'object' ? it instanceof Map || it instanceof Set || (it instanceof Date && Number.isNaN(+it))
+        : // An argument that is left out becomes null.
+          type !== 'string' && type !== 'boolean' && (it !== undefined || this !== value || !Array.isArray(value))
+      ) {
+        throw new AmplitudeError(`${call}: ${key || 'argument'} is ${type === 'number' ? it : type === 'object' ? it.constructor.name : type}, not JSON`)
+      }
+      return json
+    })
+  } catch (error) {
+    throw error instanceof AmplitudeError ? error : new AmplitudeError(`${call}: ${error.message}`)
+  }
+}
+
+/** A random id of 128 bits. */
+export const random = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, 0)).join('')
+
+/** Uses `localStorage` where there is one; a forbidden or full one keeps nothing. */
+export function storage(use) {
+  try {
+    return use(localStorage)
+  } catch {
+    return undefined
+  }
+}
+
+export const LEFT = 'amplitude-sdk:left:'
+
+/** The calls of one client; `load` brings `client.js` when `init` is called. */
+export function create(load) {
+  let client
+  let started
+  let startedKey = ''
+  let slot
+  const early = []
+
+  const call = (method, ...args) => {
+    const promise = new Promise((resolve, reject) => {
+      const time = Date.now()
+      if (client) return resolve(client.run(method, args, time))
+      if (early.length === MOST_EARLY_CALLS) throw new AmplitudeError(`${method}: too many calls before init`, 'full')
+      // What is called before the wasm may be sent by another page, so that it has its insert id from here on.
+      early.push({ method, args: snapshot(method, args), time, id: random(), resolve, reject })
+      leaveToNextPage()
+    })
+    // Who does not wait for the answer still reads of an error, in the console.
+    promise.catch((error) => console.error(error))
+    return promise
+  }
+
+  const leaveToNextPage = () => {
+    if (slot) return
+    slot = random()
+    const on = (type, handle) => globalThis.addEventListener?.(type, handle)
+    on('pagehide', () => {
+      const events = client?.pending() ?? '[]'
+      if (early.length || events !== '[]') {
+        storage((kept) => kept.setItem(`${LEFT}${startedKey}:${slot}`, `{"events":${events},"calls":${JSON.stringify(early)}}`))
+      }
+    })
+    // A page that comes back from the browser's cache still has all of it.
+    on('pageshow', () => storage((kept) => kept.removeItem(`${LEFT}${startedKey}:${slot}`)))
+  }
+
+  const start = async (key, options) => {
+    leaveToNextPage()
+    const { open } = await load()
+    client = await open(key, options, slot)
+    for (const { method, args, time, id, resolve } of early.splice(0)) resolve(client.run(method, JSON.parse(args), time, id))
+  }
+
+  const api = {
+    async init(key, options = {}) {
+      for (const name of Object.keys(options)) {
+        if (PRIVATE_NAMES.test(name)) throw new AmplitudeError(`init: ${name} is refused: a page is public; keep it on a server`)
+      }
+      if (typeof key !== 'string') throw new AmplitudeError('init: the project key must be a string')
+      if (started && key !== startedKey) throw new AmplitudeError('init: called with another key')
+      startedKey = key
+      started ??= start(key, options).catch((error) => {
+        started = undefined
+        throw error
+      })
+      return started
+    },
+    getUserId: () => client?.ids.userId,
+    getDeviceId: () => client?.ids.deviceId,
+    getSessionId: () => client?.ids.sessionId,
+  }
+  for (const method of ['track', 'identify', 'groupIdentify', 'setGroup', 'revenue', 'setUserId', 'setDeviceId', 'reset', 'flush']) {
+    api[method] = (...args) => call(method, ...args)
+  }
+  return api
+}
