@@ -120,7 +120,13 @@ export function create(load) {
     leaveToNextPage()
     const { open } = await load()
     client = await open(key, options, slot)
-    for (const { method, args, time, id, resolve } of early.splice(0)) resolve(client.run(method, JSON.parse(args), time, id))
+    for (const { method, args, time, id, resolve, reject } of early.splice(0)) {
+      try {
+        resolve(client.run(method, JSON.parse(args), time, id))
+      } catch (error) {
+        reject(error)
+      }
+    }
   }
 
   const api = {

@@ -4,35 +4,12 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
-    hash::{BuildHasherDefault, Hasher},
+    collections::{BinaryHeap, VecDeque},
     mem,
 };
 
-use super::{BatchId, Entry, planted};
+use super::{BatchId, Entry, id_map::IdMap, planted};
 use crate::json;
-
-/// Passes a hash on as it is: ids are hashed once, when they are sealed.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = fnv1a(bytes);
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        // Record numbers are dense and FNV's low bits are good; the map takes its tag from the high ones.
-        self.0 = value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-/// For maps with keys that are hashes or record numbers.
-pub(crate) type IdHasher = BuildHasherDefault<Identity>;
 
 /// The hash of an id, over its JSON text without quotes: what sealing sees. Two ids with one hash share a lane, which costs time alone.
 pub(crate) fn id_hash(id: &str) -> u64 {
@@ -58,7 +35,7 @@ struct Lane {
 
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    lanes: HashMap<u64, Lane, IdHasher>,
+    lanes: IdMap<Lane>,
     /// Users that wait on all their devices, sorted, and until when. Few at a time.
     users: Vec<(u64, u64)>,
     /// Lanes with parked records that neither wait nor are held.
@@ -83,18 +60,19 @@ impl Lanes {
     /// Parks an entry behind what its lane or user waits for, or gives it to the batch where `fits` says so.
     pub(super) fn take(&mut self, entry: &Entry, batch: BatchId, now: u64, fits: &mut impl FnMut(&Entry) -> bool) -> Taken {
         let user_until = user_wait(&self.users, entry.user, now);
-        let Some(lane) = self.lanes.get_mut(&entry.lane) else {
+        let Some(lane) = self.lanes.get_mut(entry.lane) else {
             if user_until == 0 {
                 if !fits(entry) {
                     return Taken::Full;
                 }
                 if !planted("a lane is not held") {
-                    self.lanes.insert(entry.lane, Lane { held_by: Some(batch), ..Lane::default() });
+                    self.lanes.entry(entry.lane).held_by = Some(batch);
                 }
                 return Taken::New;
             }
-            let parked = VecDeque::from([*entry]);
-            self.lanes.insert(entry.lane, Lane { until: user_until, parked, ..Lane::default() });
+            let lane = self.lanes.entry(entry.lane);
+            lane.until = user_until;
+            lane.parked.push_back(*entry);
             self.timers.push(Reverse((user_until, entry.lane)));
             return Taken::Parked;
         };
@@ -125,7 +103,7 @@ impl Lanes {
         fits: &mut impl FnMut(&Entry) -> bool,
     ) {
         while let Some(key) = self.open.pop_front() {
-            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let Some(lane) = self.lanes.get_mut(key) else { continue };
             lane.open = false;
             let mut wait = 0;
             let mut full = false;
@@ -168,12 +146,12 @@ impl Lanes {
             if planted("a parked event is forgotten") {
                 continue;
             }
-            self.lanes.entry(entry.lane).or_default().parked.push_front(*entry);
+            self.lanes.entry(entry.lane).parked.push_front(*entry);
         }
     }
 
     pub(super) fn wait(&mut self, lane: u64, until: u64) {
-        let lane = self.lanes.entry(lane).or_default();
+        let lane = self.lanes.entry(lane);
         lane.until = lane.until.max(until);
     }
 
@@ -186,7 +164,7 @@ impl Lanes {
 
     /// Until when the entry must wait; 0: not at all.
     pub(super) fn waits(&self, entry: &Entry, now: u64) -> u64 {
-        let lane = self.lanes.get(&entry.lane).map_or(0, |lane| lane.until);
+        let lane = self.lanes.get(entry.lane).map_or(0, |lane| lane.until);
         let until = lane.max(user_wait(&self.users, entry.user, now));
         if until > now { until } else { 0 }
     }
@@ -196,7 +174,7 @@ impl Lanes {
         if planted("a lane is not given back") {
             return;
         }
-        let Some(lane) = self.lanes.get_mut(&key) else { return };
+        let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.held_by = None;
         if let Some(entry) = lane.parked.front() {
             lane.until = lane.until.max(user_wait(&self.users, entry.user, now));
@@ -207,7 +185,7 @@ impl Lanes {
                 self.open.push_back(key);
             }
         } else if lane.until <= now {
-            self.lanes.remove(&key);
+            self.lanes.remove(key);
         } else {
             self.timers.push(Reverse((lane.until, key)));
         }
@@ -222,13 +200,13 @@ impl Lanes {
             }
             self.timers.pop();
             any = true;
-            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let Some(lane) = self.lanes.get_mut(key) else { continue };
             // A longer wait has its own timer; a held lane gets one on release.
             if lane.until > now || lane.held_by.is_some() {
                 continue;
             }
             if lane.parked.is_empty() {
-                self.lanes.remove(&key);
+                self.lanes.remove(key);
             } else if !mem::replace(&mut lane.open, true) {
                 self.open.push_back(key);
             }
@@ -247,7 +225,7 @@ impl Lanes {
         self.open.clear();
         self.timers.clear();
         self.users.clear();
-        self.lanes.drain().flat_map(|(_, lane)| lane.parked).collect()
+        self.lanes.drain().flat_map(|lane| lane.parked).collect()
     }
 }
 

@@ -10,6 +10,7 @@
 mod applied;
 mod backoff;
 mod counts;
+mod id_map;
 mod lanes;
 mod outcome;
 mod reply;

@@ -2,7 +2,7 @@
 //!
 //! A record that stays long must not keep its settled neighbours alive: a segment that is mostly settled shrinks to what is left of it.
 
-use std::{collections::VecDeque, mem};
+use std::mem;
 
 use crate::pipeline::RecordId;
 
@@ -14,7 +14,7 @@ const LAST_SEGMENT: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct MemoryStore {
     /// In the order of their records.
-    segments: VecDeque<Segment>,
+    segments: Vec<Segment>,
     next_size: usize,
     /// Where the last record was found: the next one is mostly behind it.
     cursor: (usize, usize),
@@ -38,12 +38,12 @@ struct Record {
 
 impl MemoryStore {
     pub(crate) const fn new() -> Self {
-        Self { segments: VecDeque::new(), next_size: FIRST_SEGMENT, cursor: (0, 0) }
+        Self { segments: Vec::new(), next_size: FIRST_SEGMENT, cursor: (0, 0) }
     }
 
     /// Takes a record; answers whether there was memory for it. Ids rise from call to call.
     pub(crate) fn append(&mut self, id: RecordId, record: &[u8]) -> bool {
-        let full = self.segments.back().is_none_or(|last| last.bytes.capacity() - last.bytes.len() < record.len());
+        let full = self.segments.last().is_none_or(|last| last.bytes.capacity() - last.bytes.len() < record.len());
         if full {
             self.tidy(self.segments.len().wrapping_sub(1));
             let size = self.next_size.max(record.len());
@@ -52,9 +52,9 @@ impl MemoryStore {
                 return false;
             }
             self.next_size = (self.next_size * 2).min(LAST_SEGMENT);
-            self.segments.push_back(Segment { bytes, records: Vec::new(), live_bytes: 0 });
+            self.segments.push(Segment { bytes, records: Vec::new(), live_bytes: 0 });
         }
-        if let Some(last) = self.segments.back_mut() {
+        if let Some(last) = self.segments.last_mut() {
             // Records are bounded by the size of a request, far below 4 GiB.
             last.records.push(Record { id, at: last.bytes.len() as u32, bytes: record.len() as u32 });
             last.bytes.extend_from_slice(record);
