@@ -1,6 +1,7 @@
 //! HTTP as this crate does it, on one page: TLS, proxies, time limits, which addresses may be asked, how much is read.
 
 use std::{
+    fmt,
     net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -19,7 +20,7 @@ use url::{Host, Url};
 use crate::{Error, ErrorKind, Result};
 
 /// How connections are made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct HttpOptions {
     pub(crate) connect_timeout: Duration,
     /// From a request's start to the end of its answer; `None` for answers that are streamed, which have a limit between two reads.
@@ -46,6 +47,20 @@ impl Default for HttpOptions {
     }
 }
 
+/// Without the proxy's URL, which may hold a password.
+impl fmt::Debug for HttpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOptions")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .field("read_timeout", &self.read_timeout)
+            .field("proxy", &self.proxy.is_some())
+            .field("roots", &self.roots.len())
+            .field("tls12", &self.tls12)
+            .finish()
+    }
+}
+
 impl HttpOptions {
     /// Checks what can be wrong before a connection is made.
     pub(crate) fn check(&self) -> Result<()> {
@@ -68,8 +83,11 @@ impl HttpOptions {
         if let Some(limit) = self.read_timeout {
             builder = builder.read_timeout(limit);
         }
-        if let Some(proxy) = self.proxy()? {
-            builder = builder.proxy(proxy);
+        match self.proxy()? {
+            // Without TLS a proxy would read the keys, and it could not reach this machine's loopback anyway.
+            _ if url.scheme() == "http" => builder = builder.no_proxy(),
+            Some(proxy) => builder = builder.proxy(proxy),
+            None => {}
         }
         builder.build().map_err(|error| invalid("the HTTP client cannot be made").with_source(error.without_url()))
     }
@@ -153,6 +171,9 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     // A date that has passed asks for no wait.
     Some(httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default())
 }
+
+/// A reply to events lists at most 2000 ids; what is longer is not Amplitude's.
+pub(crate) const MAX_REPLY_BYTES: usize = 8 << 20;
 
 /// Reads an answer, and no more of it than `max` bytes.
 pub(crate) async fn read_capped(mut response: Response, max: usize) -> Result<Vec<u8>, reqwest::Error> {

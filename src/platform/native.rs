@@ -16,8 +16,9 @@ use url::Url;
 
 use super::http::{self, HttpOptions};
 use crate::{
-    Client, Config, Error, ErrorKind, ProjectKey, Region, Report, Result,
+    Client, Config, Error, ErrorKind, Report, Result,
     pipeline::{Failure, Now, Reply},
+    server::Environment,
 };
 
 /// The `library` field of every event.
@@ -131,14 +132,16 @@ impl Config {
     /// # Errors
     /// [`ErrorKind::Invalid`] that names the variable that is missing or cannot be read.
     pub fn from_env() -> Result<Self> {
-        let key =
-            environment("AMPLITUDE_API_KEY")?.ok_or_else(|| Error::new(ErrorKind::Invalid, "AMPLITUDE_API_KEY: is not set"))?;
-        let mut config = Self::new(ProjectKey::new(key)?);
-        if let Some(region) = environment("AMPLITUDE_REGION")? {
-            config = config.region(Region::parse(&region)?);
+        Self::read(Environment::of_process())
+    }
+
+    pub(crate) fn read(environment: Environment<'_>) -> Result<Self> {
+        let mut config = Self::new(environment.project_key()?);
+        if let Some(region) = environment.region()? {
+            config = config.region(region);
         }
-        if let Some(url) = environment("AMPLITUDE_SERVER_URL")? {
-            config = config.server_url(url);
+        if let Some(url) = environment.text("AMPLITUDE_SERVER_URL")? {
+            config = config.server_url(url.as_str());
         }
         Ok(config)
     }
@@ -157,7 +160,7 @@ impl Config {
         self
     }
 
-    /// A proxy's URL, in place of the one that `HTTPS_PROXY` names.
+    /// A proxy's URL, in place of the one that `HTTPS_PROXY` names. Plain http on loopback never goes through a proxy.
     #[must_use]
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.transport.http.proxy = Some(url.into());
@@ -191,11 +194,6 @@ impl Config {
         self.transport.http.request_timeout = Some(limit);
         self
     }
-}
-
-/// A variable's text, or its file's where the `_FILE` twin names one.
-fn environment(name: &str) -> Result<Option<String>> {
-    crate::server::environment(name)
 }
 
 /// What only the native build has.
@@ -253,14 +251,11 @@ impl Transport {
         let response = post.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
         let retry_after = http::retry_after(response.headers(), SystemTime::now());
-        let body = http::read_capped(response, MAX_REPLY_BYTES).await.map_err(|error| failure(&error))?;
+        let body = http::read_capped(response, http::MAX_REPLY_BYTES).await.map_err(|error| failure(&error))?;
         tracing::debug!(target: "amplitude_sdk", status, "answered");
         Ok(Reply { status, retry_after, body })
     }
 }
-
-/// A reply lists at most 2000 ids; what is longer is not Amplitude's.
-const MAX_REPLY_BYTES: usize = 8 << 20;
 
 fn failure(error: &reqwest::Error) -> Failure {
     if error.is_connect() {

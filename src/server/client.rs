@@ -1,6 +1,9 @@
 //! [`Client`]: one credential, one region, one path that every call takes.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use reqwest::{Method, RequestBuilder, Response};
 use url::Url;
@@ -8,22 +11,50 @@ use url::Url;
 use crate::{
     Error, ErrorKind, Region, Result,
     platform::http::{self, HttpOptions},
-    server::Credential,
+    server::{Credential, env::Environment, runtime::Runtime},
 };
 
 /// How a [`Client`] reaches Amplitude.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 #[must_use]
 pub struct Options {
-    pub(super) region: Region,
+    region: Region,
     base_url: Option<String>,
     http: HttpOptions,
+    silence: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            region: Region::default(),
+            base_url: None,
+            http: HttpOptions::default(),
+            // Amplitude gathers an export before its first byte, and answers 504 by itself when that takes too long.
+            silence: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Without URLs, which may hold a password.
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("region", &self.region).field("http", &self.http).finish_non_exhaustive()
+    }
 }
 
 impl Options {
     /// The US region, the environment's proxy, the system's certificate authorities, TLS 1.3.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// As [`Options::new`], in the region that `AMPLITUDE_REGION` names: `us`, the default, or `eu`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] that names the variable, for any other text.
+    pub fn from_env() -> Result<Self> {
+        Ok(Self { region: Environment::of_process().region()?.unwrap_or_default(), ..Self::default() })
     }
 
     /// The region that the project was made in. Default: [`Region::Us`].
@@ -44,13 +75,21 @@ impl Options {
         self
     }
 
-    /// The time from a request's start to the end of its answer; for an export, the longest silence within it. Default: 30 seconds.
+    /// The time from a request's start to the end of its answer. Default: 30 seconds. Exports, which take as long as their size needs, go
+    /// by [`Options::read_timeout`].
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.http.request_timeout = Some(limit);
         self
     }
 
-    /// A proxy's URL, in place of the one that `HTTPS_PROXY` names.
+    /// The longest silence of the server before and within an export. Default: 300 seconds, because Amplitude gathers the events of a large
+    /// range before it sends the first.
+    pub fn read_timeout(mut self, limit: Duration) -> Self {
+        self.silence = limit;
+        self
+    }
+
+    /// A proxy's URL, in place of the one that `HTTPS_PROXY` names. Plain http on loopback never goes through a proxy.
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.http.proxy = Some(url.into());
         self
@@ -71,18 +110,21 @@ impl Options {
 
 /// Calls Amplitude's APIs with one credential of type `C`.
 ///
-/// Cheap to clone; clones share their connections. Its futures run inside a tokio runtime. A method that asks for a capability which `C` does
-/// not have is a compile error that says which credential has it.
+/// Cheap to clone; clones share their connections. Its futures run on any executor: their input and output is done by a thread of the crate's
+/// own. A method that asks for a capability which `C` does not have is a compile error that says which credential has it.
 ///
 /// ```no_run
 /// use amplitude_sdk::{Region, server::{Client, Options, ProjectPair}};
 ///
 /// let client = Client::with_options(ProjectPair::from_env()?, Options::new().region(Region::Eu))?;
+/// // Or as AMPLITUDE_REGION says:
+/// let client = Client::with_options(ProjectPair::from_env()?, Options::from_env()?)?;
 /// # Ok::<(), amplitude_sdk::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Client<C> {
     pub(super) credential: C,
+    pub(super) runtime: Runtime,
     ingestion: Api,
     analytics: Api,
 }
@@ -108,15 +150,16 @@ impl<C: Credential> Client<C> {
     /// # Errors
     /// [`ErrorKind::Invalid`] that names the option that is wrong.
     pub fn with_options(credential: C, options: Options) -> Result<Self> {
+        let Options { region, base_url, http, silence } = options;
         let api = |region_url: &str, http: &HttpOptions| {
-            let base = http::parse_url(options.base_url.as_deref().unwrap_or(region_url))?;
+            let base = http::parse_url(base_url.as_deref().unwrap_or(region_url))?;
             Ok::<_, Error>(Api { client: http.client(&base)?, base })
         };
-        let ingestion = api(options.region.ingestion_url(), &options.http)?;
+        let ingestion = api(region.ingestion_url(), &http)?;
         // An archive of gigabytes takes its time; what must not happen is that nothing comes.
-        let streaming = HttpOptions { read_timeout: options.http.request_timeout, request_timeout: None, ..options.http.clone() };
-        let analytics = api(options.region.analytics_url(), &streaming)?;
-        Ok(Self { credential, ingestion, analytics })
+        let streaming = HttpOptions { read_timeout: Some(silence), request_timeout: None, ..http };
+        let analytics = api(region.analytics_url(), &streaming)?;
+        Ok(Self { credential, runtime: Runtime::shared()?, ingestion, analytics })
     }
 
     /// A request to the hosts that take events; it carries no `Authorization`.
@@ -127,6 +170,11 @@ impl<C: Credential> Client<C> {
     /// An authorised request to the hosts that answer questions.
     pub(super) fn analytics(&self, method: Method, path: &str) -> Result<RequestBuilder> {
         Ok(self.credential.authorize(self.analytics.request(method, path)?))
+    }
+
+    /// Sends a request. Whatever status comes back is an answer, not an error.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        self.runtime.run(async { request.send().await.map_err(transport_error) }).await
     }
 }
 
@@ -146,11 +194,6 @@ impl<C: fmt::Debug> fmt::Debug for Client<C> {
     }
 }
 
-/// Sends a request. Whatever status comes back is an answer, not an error.
-pub(super) async fn send(request: RequestBuilder) -> Result<Response> {
-    request.send().await.map_err(transport_error)
-}
-
 /// What went wrong before an answer was there, without the URL, whose query is nobody's business.
 pub(super) fn transport_error(error: reqwest::Error) -> Error {
     let (kind, message) = if error.is_timeout() {
@@ -167,6 +210,7 @@ pub(super) fn transport_error(error: reqwest::Error) -> Error {
 pub(super) fn status_error(response: &Response) -> Error {
     let status = response.status().as_u16();
     let (kind, message) = match status {
+        300..=399 => (ErrorKind::Protocol, "the server leads to another address, which is not followed; is the URL right?"),
         400 => (ErrorKind::Invalid, "the server refuses the request as invalid (400)"),
         401 | 403 => {
             (ErrorKind::Unauthorized, "the server refuses the credential; is it complete, and of this project and region?")
@@ -176,7 +220,5 @@ pub(super) fn status_error(response: &Response) -> Error {
         429 => (ErrorKind::Throttled, "the server asks to slow down (429)"),
         _ => (ErrorKind::Status, "the server answered with an error status"),
     };
-    Error::new(kind, message)
-        .with_status(status)
-        .with_retry_after(http::retry_after(response.headers(), std::time::SystemTime::now()))
+    Error::new(kind, message).with_status(status).with_retry_after(http::retry_after(response.headers(), SystemTime::now()))
 }

@@ -3,8 +3,8 @@
 use reqwest::RequestBuilder;
 
 use crate::{
-    Error, ErrorKind, ProjectKey, Result,
-    server::{env::environment, secret::SecretKey},
+    ProjectKey, Result,
+    server::{env::Environment, secret::SecretKey},
 };
 
 /// A project's API key together with its secret key: Basic authentication of the project's APIs.
@@ -36,12 +36,15 @@ impl ProjectPair {
     /// name (as Docker and Kubernetes mount secrets). A file's last line break is not part of the key.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] that names the variable that is missing, set twice or cannot be read; never its value.
+    /// [`crate::ErrorKind::Invalid`] that names the variable that is missing, set twice or cannot be read; never its value.
     pub fn from_env() -> Result<Self> {
-        Ok(Self {
-            key: ProjectKey::new(required("AMPLITUDE_API_KEY")?)?,
-            secret: SecretKey::new(required("AMPLITUDE_SECRET_KEY")?)?,
-        })
+        Self::read(Environment::of_process())
+    }
+
+    pub(super) fn read(environment: Environment<'_>) -> Result<Self> {
+        let key = environment.project_key()?;
+        let secret = environment.required("AMPLITUDE_SECRET_KEY", |text| SecretKey::new(text))?;
+        Ok(Self { key, secret })
     }
 
     /// The API key, which is no secret.
@@ -49,11 +52,11 @@ impl ProjectPair {
     pub fn key(&self) -> &ProjectKey {
         &self.key
     }
-}
 
-fn required(name: &str) -> Result<String> {
-    environment(name)?
-        .ok_or_else(|| Error::new(ErrorKind::Invalid, ["environment: neither ", name, " nor ", name, "_FILE is set"].concat()))
+    #[cfg(test)]
+    pub(super) fn secret(&self) -> &SecretKey {
+        &self.secret
+    }
 }
 
 /// What authorises a [`super::Client`]. Implemented by this crate alone.

@@ -1,6 +1,6 @@
 //! `Client::ingest`: one request with events, at once, for callers who keep their own queue.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::{
     Error, ErrorKind, Event, IngestionApi, Rejection, Result,
@@ -9,13 +9,10 @@ use crate::{
     json, limits,
     pipeline::{
         Reply,
-        verdict::{Verdict, judge},
+        verdict::{Throttled, Verdict, Wait, judge},
     },
     platform::{self, http},
-    server::{
-        CanIngest, Client,
-        client::{send, transport_error},
-    },
+    server::{CanIngest, Client, client::transport_error},
 };
 
 /// How [`Client::ingest`] sends.
@@ -39,14 +36,14 @@ impl IngestOptions {
         self
     }
 
-    /// The least characters of a user or device id. Default: Amplitude's 5.
+    /// The least characters of a user or device id, 1 to 1024. Default: Amplitude's 5.
     pub fn min_id_length(mut self, characters: usize) -> Self {
         self.min_id_length = Some(characters);
         self
     }
 
-    /// Puts the credential's secret key into this one request's body, as field `secret`. Off by default: HTTP V2 does not need it and no
-    /// Amplitude page asks for it; it is for gateways of your own that do. It is never stored.
+    /// Puts the credential's secret key into this one request's body, as field `secret`. Off by default: HTTP V2 and Batch do not need it and
+    /// no page of their documentation asks for it; it is for gateways of your own that do. It is neither stored nor logged.
     pub fn with_secret(mut self) -> Self {
         self.with_secret = true;
         self
@@ -58,9 +55,24 @@ impl IngestOptions {
 #[non_exhaustive]
 pub enum Ingested {
     /// Amplitude has all of them.
-    Delivered,
-    /// Amplitude took none of them, because of these: their indexes and what is wrong. The others can be sent again without them.
-    Rejected(Vec<(usize, Rejection)>),
+    Delivered {
+        /// It says that it counted fewer than the request held.
+        short: bool,
+    },
+    /// Amplitude took none of them, because of some: a verdict on each, in the order of the events.
+    Refused(Vec<EventVerdict>),
+}
+
+/// What a refused request means for one of its events.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum EventVerdict {
+    /// Nothing is wrong with it: it can be sent again at once, without the others.
+    SendAgain,
+    /// Its user or device sends too much: it can be sent again after this time.
+    Wait(Duration),
+    /// It will never be taken as it is.
+    Rejected(Rejection),
 }
 
 impl<C: CanIngest> Client<C> {
@@ -69,32 +81,52 @@ impl<C: CanIngest> Client<C> {
     /// Events without a time or an insert id are given one in place, so that the same events can be sent again after an error without being
     /// counted twice.
     ///
+    /// ```no_run
+    /// use amplitude_sdk::{Event, ProjectKey, server::{Client, EventVerdict, IngestOptions, Ingested}};
+    ///
+    /// # async fn run() -> amplitude_sdk::Result<()> {
+    /// let client = Client::new(ProjectKey::new("YOUR_API_KEY")?)?;
+    /// let mut events = [Event::builder("Product Purchased").user_id("user123").property("price", 29.99).build()?];
+    /// if let Ingested::Refused(verdicts) = client.ingest(&mut events, IngestOptions::new()).await? {
+    ///     for (event, verdict) in events.iter().zip(verdicts) {
+    ///         if let EventVerdict::Rejected(why) = verdict {
+    ///             eprintln!("{}: {why:?}", event.event_type());
+    ///         }
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an event without a usable id, for `with_secret` on a credential without a secret, and for a 400 that names
-    /// no event; [`ErrorKind::TooLarge`] for more than 2000 events or more bytes than the endpoint takes;
+    /// [`ErrorKind::Invalid`] for no events, an event without a usable id, `with_secret` on a credential without a secret, and a 400 that
+    /// names no event; [`ErrorKind::TooLarge`] for more than 2000 events or more bytes than the endpoint takes;
     /// [`ErrorKind::Unauthorized`], [`ErrorKind::Throttled`], [`ErrorKind::Status`], [`ErrorKind::Protocol`], [`ErrorKind::Transport`]
     /// and [`ErrorKind::Timeout`] by what the server answers.
     pub async fn ingest(&self, events: &mut [Event], options: IngestOptions) -> Result<Ingested> {
-        let body = self.body(events, options)?;
+        let (body, ids) = self.body(events, options)?;
         let request = self.ingestion(options.api.path())?.header("content-type", "application/json").body(body);
         tracing::debug!(target: "amplitude_sdk", events = events.len(), "ingesting");
-        let response = send(request).await?;
-        let reply = Reply {
-            status: response.status().as_u16(),
-            retry_after: http::retry_after(response.headers(), SystemTime::now()),
-            body: http::read_capped(response, 8 << 20).await.map_err(transport_error)?,
-        };
-        read(&reply, events.len())
+        let response = self.send(request).await?;
+        let (status, retry_after) = (response.status().as_u16(), http::retry_after(response.headers(), SystemTime::now()));
+        let body = self.runtime.run(http::read_capped(response, http::MAX_REPLY_BYTES)).await.map_err(transport_error)?;
+        tracing::debug!(target: "amplitude_sdk", status, "answered");
+        read(&Reply { status, retry_after, body }, &ids)
     }
 
-    fn body(&self, events: &mut [Event], options: IngestOptions) -> Result<Vec<u8>> {
+    /// The request's body, and the ids of its events.
+    fn body(&self, events: &mut [Event], options: IngestOptions) -> Result<(Vec<u8>, Vec<Ids>)> {
         if events.is_empty() {
             return Err(Error::invalid(&["events: there are none"]));
         }
         if events.len() > limits::BATCH_EVENTS {
             return Err(Error::new(ErrorKind::TooLarge, "events: are more than the 2000 that one request may hold"));
         }
+        if options.min_id_length.is_some_and(|length| !(1..=limits::ID_CHARS).contains(&length)) {
+            return Err(Error::invalid(&["min_id_length: must be 1 to 1024"]));
+        }
         let now = platform::now();
+        let mut ids = Vec::with_capacity(events.len());
         let mut insert_ids = InsertIds::new();
         let envelope = Envelope::new(self.credential.project_key(), options.min_id_length);
         let mut body = Vec::new();
@@ -108,7 +140,8 @@ impl<C: CanIngest> Client<C> {
             }
             event.supply("time", json::decimal(now.unix_ms).as_bytes(), 0);
             event.supply("insert_id", ["\"", insert_ids.next(), "\""].concat().as_bytes(), 0);
-            event.seal(&Stamp { time_ms: 0, insert_id: "", library: platform::LIBRARY }, &mut body);
+            let sealed = event.seal(&Stamp { time_ms: 0, insert_id: "", library: platform::LIBRARY }, &mut body);
+            ids.push(Ids { user: sealed.user, device: sealed.device });
         }
         envelope.close(&mut body, now.unix_ms);
         if options.with_secret {
@@ -126,23 +159,33 @@ impl<C: CanIngest> Client<C> {
                 ["events: the request's ", &bytes, " bytes are more than the ", &limit, " that the endpoint takes"].concat();
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
-        Ok(body)
+        Ok((body, ids))
     }
 }
 
-fn read(reply: &Reply, count: usize) -> Result<Ingested> {
+/// The hashes of an event's ids, by which replies are judged.
+struct Ids {
+    user: Option<u64>,
+    device: Option<u64>,
+}
+
+fn read(reply: &Reply, events: &[Ids]) -> Result<Ingested> {
     let failed = |kind, message| Err(Error::new(kind, message).with_status(reply.status).with_retry_after(reply.retry_after));
-    match judge(reply, count) {
-        Verdict::Delivered { .. } => Ok(Ingested::Delivered),
-        Verdict::Rejected(mut list) => {
-            list.sort_by_key(|(index, _)| *index);
-            list.dedup_by_key(|(index, _)| *index);
-            Ok(Ingested::Rejected(list))
-        }
-        Verdict::Throttled(_) => {
-            failed(ErrorKind::Throttled, "the server asks to slow down for some users or devices (wait 30 seconds)")
+    match judge(reply, events.len()) {
+        Verdict::Delivered { short } => Ok(Ingested::Delivered { short }),
+        Verdict::Rejected(rejected) => Ok(Ingested::Refused(verdicts(Throttled { rejected, ..Throttled::default() }, events))),
+        Verdict::Throttled(throttled) => {
+            let verdicts = verdicts(throttled, events);
+            if verdicts.iter().all(|verdict| *verdict == EventVerdict::SendAgain) {
+                return failed(
+                    ErrorKind::Throttled,
+                    "the server asks to slow down for users or devices that are not in the request",
+                );
+            }
+            Ok(Ingested::Refused(verdicts))
         }
         Verdict::TooLarge => failed(ErrorKind::TooLarge, "the request is too large for the server (413)"),
+        Verdict::Unexplained if events.len() == 1 => Ok(Ingested::Refused(vec![EventVerdict::Rejected(Rejection::Unexplained)])),
         Verdict::Unexplained => failed(ErrorKind::Invalid, "the server refuses the events and does not say which"),
         Verdict::Retry { .. } if reply.status == 429 => failed(ErrorKind::Throttled, "the server asks to slow down (429)"),
         Verdict::Retry { .. } => failed(ErrorKind::Status, "the server answered with an error status"),
@@ -152,4 +195,31 @@ fn read(reply: &Reply, count: usize) -> Result<Ingested> {
             _ => failed(ErrorKind::Protocol, reason),
         },
     }
+}
+
+/// Daily quotas are counted by the hour.
+const QUOTA_WAIT: Duration = Duration::from_secs(3600);
+
+fn verdicts(refusal: Throttled, events: &[Ids]) -> Vec<EventVerdict> {
+    let Throttled { users, devices, events: throttled, rejected, at_least } = refusal;
+    let least = at_least.unwrap_or_default();
+    let wait = |wait: Wait| match wait {
+        Wait::Throttle => Duration::from_secs(limits::THROTTLE_WAIT_SECS).max(least),
+        Wait::DailyQuota => QUOTA_WAIT.max(least),
+    };
+    let longest = |waits: &[(u64, Wait)], id: Option<u64>| waits.iter().filter(|it| Some(it.0) == id).map(|it| wait(it.1)).max();
+    let longest_of = |ids: &Ids| longest(&users, ids.user).max(longest(&devices, ids.device));
+    let mut verdicts: Vec<_> =
+        events.iter().map(|ids| longest_of(ids).map_or(EventVerdict::SendAgain, EventVerdict::Wait)).collect();
+    // `judge` gives no index that is out of bounds.
+    for index in throttled {
+        if verdicts[index] == EventVerdict::SendAgain {
+            verdicts[index] = EventVerdict::Wait(wait(Wait::Throttle));
+        }
+    }
+    // The reason that was named first stays.
+    for (index, reason) in rejected.into_iter().rev() {
+        verdicts[index] = EventVerdict::Rejected(reason);
+    }
+    verdicts
 }

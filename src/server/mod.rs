@@ -9,13 +9,14 @@ mod env;
 mod error;
 mod export;
 mod ingest;
+mod runtime;
 mod secret;
 
 pub use self::{
     client::{Client, Options},
     credential::{CanExport, CanIngest, Credential, ProjectPair},
     export::{Export, ExportRange, ExportedEvent, ExportedEvents},
-    ingest::{IngestOptions, Ingested},
+    ingest::{EventVerdict, IngestOptions, Ingested},
     secret::SecretKey,
 };
-pub(crate) use env::environment;
+pub(crate) use env::Environment;

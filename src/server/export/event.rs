@@ -2,15 +2,12 @@
 
 use std::{collections::HashMap, fmt};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Visitor};
 use serde_json::value::RawValue;
 
-use super::lines::Line;
-use crate::{Error, ErrorKind, Result};
-
-/// An event as Amplitude exports it. `Debug` shows its type and its number, nothing personal.
+/// An event as Amplitude exports it. `Debug` shows its type and its row id, nothing personal.
 pub struct ExportedEvent {
-    json: String,
+    json: Box<str>,
     fields: Fields,
 }
 
@@ -36,8 +33,12 @@ struct Fields {
     os_name: Option<String>,
     os_version: Option<String>,
     version_name: Option<String>,
+    start_version: Option<String>,
     device_type: Option<String>,
     device_family: Option<String>,
+    device_brand: Option<String>,
+    device_manufacturer: Option<String>,
+    device_model: Option<String>,
     device_carrier: Option<String>,
     country: Option<String>,
     region: Option<String>,
@@ -46,13 +47,68 @@ struct Fields {
     language: Option<String>,
     library: Option<String>,
     ip_address: Option<String>,
+    idfa: Option<String>,
+    adid: Option<String>,
     location_lat: Option<f64>,
     location_lng: Option<f64>,
+    #[serde(default, deserialize_with = "bool_or_none")]
     paying: Option<bool>,
-    event_properties: Option<HashMap<String, Box<RawValue>>>,
-    user_properties: Option<HashMap<String, Box<RawValue>>>,
-    groups: Option<HashMap<String, Box<RawValue>>>,
-    group_properties: Option<HashMap<String, Box<RawValue>>>,
+    event_properties: Option<Object>,
+    user_properties: Option<Object>,
+    groups: Option<Object>,
+    group_properties: Option<Object>,
+    data: Option<Object>,
+}
+
+/// The JSON text of an object. Few readers want all of its values, so they are found when they are asked for.
+type Object = Box<RawValue>;
+
+impl Fields {
+    /// The first field that should be an object and is not.
+    fn wrong_object(&self) -> Option<&'static str> {
+        let objects = [
+            ("event_properties", &self.event_properties),
+            ("user_properties", &self.user_properties),
+            ("groups", &self.groups),
+            ("group_properties", &self.group_properties),
+            ("data", &self.data),
+        ];
+        objects.into_iter().find(|(_, object)| object.as_ref().is_some_and(|it| !it.get().starts_with('{'))).map(|(name, _)| name)
+    }
+}
+
+fn find<'a>(object: &'a Option<Object>, name: &str) -> Option<&'a str> {
+    Some(members(object.as_ref()?.get())?.get(name)?.get())
+}
+
+/// The values of an object by their names.
+fn members(json: &str) -> Option<HashMap<String, &RawValue>> {
+    serde_json::from_str(json).ok()
+}
+
+/// Users who never paid have `null` here, or "none".
+fn bool_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    struct Paying;
+    impl Visitor<'_> for Paying {
+        type Value = Option<bool>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a boolean or none")
+        }
+
+        fn visit_bool<E>(self, paying: bool) -> Result<Option<bool>, E> {
+            Ok(Some(paying))
+        }
+
+        fn visit_unit<E>(self) -> Result<Option<bool>, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Option<bool>, E> {
+            if text.eq_ignore_ascii_case("none") { Ok(None) } else { Err(E::custom("is no boolean")) }
+        }
+    }
+    deserializer.deserialize_any(Paying)
 }
 
 macro_rules! accessors {
@@ -65,14 +121,24 @@ macro_rules! accessors {
     )*};
 }
 
+macro_rules! objects {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(&self) -> Option<&str> {
+            self.fields.$name.as_ref().map(|object| object.get())
+        }
+    )*};
+}
+
 impl ExportedEvent {
-    pub(super) fn read(line: Line) -> Result<Self> {
-        let fields = serde_json::from_str(&line.text).map_err(|error| {
-            // The error's own text can repeat a value; its place cannot.
-            let message = format!("{} line {}: is no event (at its column {})", line.member, line.number, error.column());
-            Error::new(ErrorKind::Protocol, message)
-        })?;
-        Ok(Self { json: line.text, fields })
+    /// Reads a line, or tells what is wrong with it.
+    pub(super) fn read(json: String) -> Result<Self, String> {
+        let fields: Fields = serde_json::from_str(&json).map_err(|error| problem(&json, &error))?;
+        match fields.wrong_object() {
+            Some(name) => Err(wrong_type(name)),
+            None => Ok(Self { json: json.into_boxed_str(), fields }),
+        }
     }
 
     /// The event's type.
@@ -118,10 +184,18 @@ impl ExportedEvent {
         os_version: &str, as_deref;
         /// The app's version.
         version_name: &str, as_deref;
-        /// The device's model.
+        /// The version in which the user was first seen.
+        start_version: &str, as_deref;
+        /// The device's type, e.g. `Apple iPhone`.
         device_type: &str, as_deref;
         /// The device's family.
         device_family: &str, as_deref;
+        /// The device's brand.
+        device_brand: &str, as_deref;
+        /// Who made the device.
+        device_manufacturer: &str, as_deref;
+        /// The device's model.
+        device_model: &str, as_deref;
         /// The mobile carrier.
         device_carrier: &str, as_deref;
         /// The country.
@@ -138,6 +212,10 @@ impl ExportedEvent {
         library: &str, as_deref;
         /// The IP address.
         ip_address: &str, as_deref;
+        /// The identifier for advertisers of an iOS device.
+        idfa: &str, as_deref;
+        /// The advertising id of an Android device.
+        adid: &str, as_deref;
         /// The latitude.
         location_lat: f64, clone;
         /// The longitude.
@@ -170,6 +248,19 @@ impl ExportedEvent {
         find(&self.fields.group_properties, name)
     }
 
+    objects! {
+        /// All event properties: the JSON text of an object, for a type of your own.
+        event_properties;
+        /// All user properties, as the event found them: the JSON text of an object.
+        user_properties;
+        /// All groups: the JSON text of an object.
+        groups;
+        /// All group properties: the JSON text of an object.
+        group_properties;
+        /// What Amplitude notes for itself, e.g. `first_event`: the JSON text of an object.
+        data;
+    }
+
     /// The whole line as it came, with fields that have no method here.
     #[must_use]
     pub fn json(&self) -> &str {
@@ -177,8 +268,25 @@ impl ExportedEvent {
     }
 }
 
-fn find<'a>(properties: &'a Option<HashMap<String, Box<RawValue>>>, name: &str) -> Option<&'a str> {
-    properties.as_ref()?.get(name).map(|value| value.get())
+/// What is wrong with a line. An error of serde can repeat a value; a field's name and a place cannot.
+fn problem(json: &str, error: &serde_json::Error) -> String {
+    let column = error.column();
+    let Some(members) = members(json) else { return format!("is no JSON object (at its column {column})") };
+    if !members.contains_key("event_type") {
+        return "has no `event_type`".to_owned();
+    }
+    let wrong = members.iter().find(|(_, value)| {
+        let start = value.get().as_ptr().addr() - json.as_ptr().addr();
+        (start..=start + value.get().len()).contains(&column)
+    });
+    match wrong {
+        Some((name, _)) => wrong_type(name),
+        None => format!("is no event (at its column {column})"),
+    }
+}
+
+fn wrong_type(name: &str) -> String {
+    format!("its `{name}` has another type than Amplitude documents")
 }
 
 impl fmt::Debug for ExportedEvent {

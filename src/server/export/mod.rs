@@ -6,25 +6,29 @@ mod archive;
 mod event;
 mod lines;
 mod range;
+mod records;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
-    future::poll_fn,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use futures_core::Stream;
-use reqwest::Method;
+use reqwest::{Method, Response};
 
 use self::lines::{Lines, Step};
 pub use self::{event::ExportedEvent, range::ExportRange};
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, Result, limits,
+    platform::http,
     server::{
         CanExport, Client,
-        client::{send, status_error, transport_error},
+        client::{status_error, transport_error},
+        runtime::Runtime,
     },
 };
 
@@ -34,24 +38,29 @@ use crate::{
 pub enum Export {
     /// The events of the range.
     Events(ExportedEvents),
-    /// The range holds no event: Amplitude answers that with 404 and no archive.
+    /// The range holds no event, or none that can be exported yet: Amplitude answers that with 404 and no archive.
     NoData,
 }
 
 impl<C: CanExport> Client<C> {
     /// Exports the events that were uploaded in a range of hours. They arrive while the archive does, so memory does not grow with it.
     ///
-    /// An hour can be exported about two hours after it ended.
+    /// An hour can be exported about two hours after it ended. One export holds at most 365 days and 4 GB; [`ExportRange::split`] cuts a
+    /// longer range into several.
     ///
     /// ```no_run
     /// use amplitude_sdk::server::{Client, Export, ExportRange, ProjectPair};
     ///
     /// # async fn run() -> amplitude_sdk::Result<()> {
     /// let client = Client::new(ProjectPair::from_env()?)?;
-    /// if let Export::Events(mut events) = client.export(ExportRange::parse("20260101T00", "20260101T23")?).await? {
+    /// for day in ExportRange::parse("20260101T00", "20260131T23")?.split(24) {
+    ///     let Export::Events(mut events) = client.export(day).await? else { continue };
     ///     while let Some(event) = events.next().await {
-    ///         let event = event?;
-    ///         println!("{} {:?}", event.event_type(), event.user_id());
+    ///         match event {
+    ///             Ok(event) => println!("{} {:?}", event.event_type(), event.event_property("price")),
+    ///             // One line or one file of the archive; whether more comes, the next call tells.
+    ///             Err(error) => eprintln!("{day}: {error}"),
+    ///         }
     ///     }
     /// }
     /// # Ok(())
@@ -59,42 +68,73 @@ impl<C: CanExport> Client<C> {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] for a range of more than 4 GB, and [`ErrorKind::Status`] with 504 for one that took Amplitude too long:
-    /// [split](ExportRange::split) it. [`ErrorKind::Unauthorized`] for a wrong key, secret key or region; [`ErrorKind::Transport`] and
-    /// [`ErrorKind::Timeout`] by what happens on the way.
+    /// [`ErrorKind::Invalid`] for a range of more than 365 days, [`ErrorKind::TooLarge`] for one of more than 4 GB, and
+    /// [`ErrorKind::Status`] with 504 for one that took Amplitude too long: [split](ExportRange::split) it. [`ErrorKind::Unauthorized`]
+    /// for a wrong key, secret key or region; [`ErrorKind::NotFound`] for a 404 that is a web page and not Amplitude's;
+    /// [`ErrorKind::Throttled`], [`ErrorKind::Transport`] and [`ErrorKind::Timeout`] by what happens on the way.
     pub async fn export(&self, range: ExportRange) -> Result<Export> {
+        if range.hours() > limits::EXPORT_DAYS * 24 {
+            return Err(Error::invalid(&["range: is longer than the 365 days of one export; split it"]));
+        }
         let (start, end) = range.texts();
         let request = self.analytics(Method::GET, "/api/2/export")?.query(&[("start", start), ("end", end)]);
-        let response = send(request).await?;
-        match response.status().as_u16() {
-            200 => Ok(Export::Events(ExportedEvents {
-                body: Box::pin(response.bytes_stream()),
+        let response = self.send(request).await?;
+        if response.status().as_u16() == 200 {
+            return Ok(Export::Events(ExportedEvents {
+                runtime: self.runtime.clone(),
+                body: Some(Box::pin(response.bytes_stream())),
                 lines: Box::new(Lines::new()),
                 state: State::Open,
-            })),
-            404 => Ok(Export::NoData),
-            // The range was checked when it was made, so that this is the other documented reason.
-            400 => Err(Error::new(ErrorKind::TooLarge, "the export is larger than 4 GB; split its range").with_status(400)),
-            504 => {
-                Err(Error::new(ErrorKind::Status, "Amplitude could not make the export in time; split its range")
-                    .with_status(504))
-            }
-            _ => Err(status_error(&response)),
+            }));
         }
+        self.runtime.run(refusal(response)).await
     }
 }
 
-/// The events of an export, as they arrive: a [`Stream`], with [`ExportedEvents::next`] for those who need no more.
+/// A page of a proxy or of a load balancer explains itself within this.
+const MAX_REFUSAL_BYTES: usize = 64 << 10;
+
+/// What a status other than 200 means. 400 and 404 have a documented meaning, which a web page of something in between must not borrow.
+async fn refusal(response: Response) -> Result<Export> {
+    let (status, error) = (response.status().as_u16(), status_error(&response));
+    if status == 504 {
+        return Err(
+            Error::new(ErrorKind::Status, "Amplitude could not make the export in time; split its range").with_status(504)
+        );
+    }
+    if status != 400 && status != 404 {
+        return Err(error);
+    }
+    let body = http::read_capped(response, MAX_REFUSAL_BYTES).await.map_err(transport_error)?;
+    let body = String::from_utf8_lossy(&body).to_lowercase();
+    let is_page = body.trim_start().starts_with('<');
+    match status {
+        404 if !is_page || body.contains("raw data files were not found") => Ok(Export::NoData),
+        // The range was checked before it was sent, so that this is the other documented reason.
+        400 if !is_page => {
+            Err(Error::new(ErrorKind::TooLarge, "the export is larger than 4 GB; split its range").with_status(400))
+        }
+        _ => Err(error),
+    }
+}
+
+/// The events of an export, as they arrive: a [`Stream`], with [`ExportedEvents::next`] for those who need no more of it.
 ///
-/// A line that is no event is an error of its own, with its file and line number, and the rest goes on. An archive that is cut off or broken
-/// ends with an error.
+/// A line that is no event is an error of its own, with its file and line number, and the rest goes on; so it is with a file that is broken,
+/// where its end can be found. An error of the archive as a whole, or of the connection, is the last item.
+///
+/// A file's checksum stands at its end: where it turns out to be wrong, the error comes behind the events of that file.
 pub struct ExportedEvents {
-    body: Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
+    runtime: Runtime,
+    /// `None` when nothing more is expected from the server.
+    body: Option<Body>,
     lines: Box<Lines>,
     state: State,
 }
 
-#[derive(PartialEq)]
+type Body = Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
+
+#[derive(Clone, Copy, PartialEq)]
 enum State {
     Open,
     /// Nothing more comes from the server.
@@ -103,18 +143,30 @@ enum State {
 }
 
 impl ExportedEvents {
-    /// The next event; `None` after the last.
+    /// The next event; `None` after the last, and after an error of the archive or of the connection.
     ///
     /// # Errors
-    /// [`ErrorKind::Protocol`] for a line or an archive that cannot be read, [`ErrorKind::Transport`] when the connection breaks.
+    /// [`ErrorKind::Protocol`] for a line, a file or an archive that cannot be read, [`ErrorKind::Transport`] when the connection breaks,
+    /// [`ErrorKind::Timeout`] when the server falls silent.
     pub async fn next(&mut self) -> Option<Result<ExportedEvent>> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
-    /// After an error of the archive itself nothing can follow.
-    fn end(&mut self, error: Error) -> Poll<Option<Result<ExportedEvent>>> {
+    /// Takes more of the archive from the server.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
+        match ready!(self.runtime.poll(|| body.as_mut().poll_next(cx))) {
+            Some(Ok(bytes)) => self.lines.feed(&bytes),
+            Some(Err(error)) => return Poll::Ready(Err(transport_error(error))),
+            None => self.state = State::Received,
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Nothing follows: the connection is let go.
+    fn end(&mut self) {
         self.state = State::Done;
-        Poll::Ready(Some(Err(error)))
+        self.body = None;
     }
 }
 
@@ -122,30 +174,26 @@ impl Stream for ExportedEvents {
     type Item = Result<ExportedEvent>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            if self.state == State::Done {
-                return Poll::Ready(None);
-            }
-            match self.lines.step() {
-                Ok(Step::Line(line)) => return Poll::Ready(Some(line.and_then(ExportedEvent::read))),
-                Ok(Step::End) => {
-                    self.state = State::Done;
-                    continue;
+        while self.state != State::Done {
+            let fatal = match self.lines.step() {
+                Ok(Step::Line(line)) => {
+                    let event =
+                        line.and_then(|json| ExportedEvent::read(json).map_err(|problem| self.lines.broken_line(&problem)));
+                    return Poll::Ready(Some(event));
                 }
-                Ok(Step::NeedInput) if self.state == State::Received => {
-                    let error = self.lines.cut_off();
-                    return self.end(error);
-                }
-                Ok(Step::NeedInput) => {}
-                Err(error) => return self.end(error),
-            }
-            match self.body.as_mut().poll_next(cx) {
-                Poll::Ready(Some(Ok(bytes))) => self.lines.feed(&bytes),
-                Poll::Ready(Some(Err(error))) => return self.end(transport_error(error)),
-                Poll::Ready(None) => self.state = State::Received,
-                Poll::Pending => return Poll::Pending,
-            }
+                Ok(Step::NeedInput) if self.state == State::Open => match ready!(self.poll_receive(cx)) {
+                    Ok(()) => continue,
+                    Err(error) => error,
+                },
+                Ok(Step::NeedInput) => self.lines.cut_off(),
+                Ok(Step::End) => break,
+                Err(error) => error,
+            };
+            self.end();
+            return Poll::Ready(Some(Err(fatal)));
         }
+        self.end();
+        Poll::Ready(None)
     }
 }
 

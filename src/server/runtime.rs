@@ -1,0 +1,48 @@
+//! The runtime that a server client's requests run on: the crate's own, so that any executor may poll them, and none has to live on.
+
+use std::{
+    future::{Future, pending, poll_fn},
+    pin::pin,
+    sync::Mutex,
+    thread,
+};
+
+use tokio::runtime::{Builder, Handle};
+
+use crate::{Error, ErrorKind, Result, promise::lock};
+
+/// One for the whole process, started with the first client. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Runtime(Handle);
+
+impl Runtime {
+    /// # Errors
+    /// [`ErrorKind::Store`] when the system gives no thread or no event queue.
+    pub(super) fn shared() -> Result<Self> {
+        static STARTED: Mutex<Option<Runtime>> = Mutex::new(None);
+        let mut started = lock(&STARTED);
+        if let Some(runtime) = &*started {
+            return Ok(runtime.clone());
+        }
+        let failed = |error| Error::new(ErrorKind::Store, "the thread for requests cannot start").with_source(error);
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        thread::Builder::new()
+            .name("amplitude-sdk-server".to_owned())
+            .spawn(move || runtime.block_on(pending::<()>()))
+            .map_err(failed)?;
+        Ok(started.insert(Self(handle)).clone())
+    }
+
+    /// Polls with this runtime's sockets and timers.
+    pub(super) fn poll<T>(&self, poll: impl FnOnce() -> T) -> T {
+        let _entered = self.0.enter();
+        poll()
+    }
+
+    /// A future that is polled so.
+    pub(super) async fn run<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|cx| self.poll(|| future.as_mut().poll(cx))).await
+    }
+}
