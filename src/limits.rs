@@ -28,6 +28,18 @@ pub const GROUPS: usize = 10;
 pub const DEDUP_DAYS: u64 = 7;
 /// Seconds that a throttled user or device waits on HTTP V2. (V2)
 pub const THROTTLE_WAIT_SECS: u64 = 30;
+/// Events a second of one user or device on HTTP V2, averaged over a recent window. (V2)
+pub const HTTP_V2_EPS: u64 = 30;
+/// Events a second of one user or device on Batch, averaged over [`THROTTLE_WINDOW_SECS`]. (Batch)
+pub const BATCH_EPS: u64 = 1000;
+/// Seconds over which a rate is averaged. (Batch)
+pub const THROTTLE_WINDOW_SECS: u64 = 30;
+/// Events of one user or device in 24 hours on Batch, counted once the id sent too fast. (Batch)
+pub const DAILY_QUOTA: u64 = 500_000;
+/// Group identifies of one Group Identify request, and group properties of one. (Group)
+pub const GROUP_IDENTIFIES: usize = 1024;
+/// Bytes of one Group Identify request. (Group)
+pub const GROUP_IDENTIFY_BYTES: usize = 1_000_000;
 /// Ids that Amplitude refuses, compared without case. (V2)
 pub const FORBIDDEN_IDS: &[&str] = &[
     "anonymous",
@@ -56,3 +68,5 @@ pub const RESERVED_EVENT_TYPES: &[&str] = &[
 ];
 /// Days of one export's range. (Export)
 pub const EXPORT_DAYS: u64 = 365;
+/// Bytes of one export. (Export)
+pub const EXPORT_BYTES: u64 = 4_000_000_000;

@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{
-    state::{ProjectState, State, Stored},
+    answer::{Answer, Body},
+    project::{ProjectState, Stored, device_id},
+    state::State,
     time,
 };
-use crate::{Region, limits};
+use crate::{Region, limits, pipeline::fnv1a};
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -23,10 +25,22 @@ pub(super) fn export(
     region: Region,
     credentials: Option<(&str, &str)>,
     query: &HashMap<String, String>,
+) -> Answer {
+    match find(state, region, credentials, query) {
+        Ok(archive) => Answer::new(200, Body::Archive(archive)),
+        Err((status, text)) => Answer::text(status, text),
+    }
+}
+
+fn find(
+    state: &mut State,
+    region: Region,
+    credentials: Option<(&str, &str)>,
+    query: &HashMap<String, String>,
 ) -> Result<Vec<u8>, (u16, String)> {
     let now_ms = state.now_ms();
-    let delay_ms = u64::try_from(state.settings.export_delay.as_millis()).unwrap_or(u64::MAX);
-    let limit = state.settings.export_limit_bytes;
+    let delay_ms = u64::try_from(state.export_delay.as_millis()).unwrap_or(u64::MAX);
+    let limit = state.export_limit_bytes;
     let project = credentials
         .and_then(|(key, secret)| state.project_in(key, region).filter(|it| it.project.secret == secret))
         .ok_or((401, "the API key or the secret key is wrong".to_owned()))?;
@@ -41,7 +55,7 @@ pub(super) fn export(
         return Err((400, "the range is longer than 365 days".to_owned()));
     }
     let mut hours: BTreeMap<u64, Vec<&Stored>> = BTreeMap::new();
-    for stored in project.events() {
+    for stored in project.events_after(0) {
         let hour = stored.received_ms / HOUR_MS;
         let ready = stored.received_ms.saturating_add(delay_ms) <= now_ms;
         let is_event = !matches!(stored.event["event_type"].as_str(), Some("$identify" | "$groupidentify"));
@@ -74,53 +88,44 @@ fn archive(project: &ProjectState, hours: &BTreeMap<u64, Vec<&Stored>>) -> io::R
     Ok(archive.finish()?.into_inner())
 }
 
-/// Fields that have another name in exports than they had when they came.
-const RENAMED: [(&str, &str); 5] = [
-    ("insert_id", "$insert_id"),
-    ("app_version", "version_name"),
-    ("carrier", "device_carrier"),
-    ("ip", "ip_address"),
-    ("device_model", "device_type"),
+/// Names in an export, each with the name that the field had when it came.
+const TEXTS: [(&str, &str); 17] = [
+    ("event_type", "event_type"),
+    ("user_id", "user_id"),
+    ("library", "library"),
+    ("city", "city"),
+    ("region", "region"),
+    ("country", "country"),
+    ("dma", "dma"),
+    ("language", "language"),
+    ("platform", "platform"),
+    ("os_name", "os_name"),
+    ("os_version", "os_version"),
+    ("version_name", "app_version"),
+    ("device_carrier", "carrier"),
+    ("device_type", "device_model"),
+    ("ip_address", "ip"),
+    ("$insert_id", "insert_id"),
+    ("event_id", "event_id"),
 ];
-const KEPT: [&str; 18] = [
-    "event_type",
-    "user_id",
-    "device_id",
-    "session_id",
-    "event_id",
-    "library",
-    "city",
-    "region",
-    "country",
-    "dma",
-    "language",
-    "platform",
-    "os_name",
-    "os_version",
-    "location_lat",
-    "location_lng",
-    "idfa",
-    "adid",
-];
-const OBJECTS: [&str; 4] = ["event_properties", "user_properties", "groups", "group_properties"];
 
 fn exported(app: u64, stored: &Stored) -> Value {
     let event = &stored.event;
+    let object = |name: &str| if event[name].is_object() { event[name].clone() } else { json!({}) };
     let uploaded = time::export_text(stored.received_ms);
     let happened = time::export_text(event["time"].as_u64().unwrap_or(stored.received_ms));
     let mut line = json!({
-        "app": app, "amplitude_id": amplitude_id(event), "uuid": uuid(stored), "data": {}, "paying": null, "sample_rate": null,
+        "app": app, "amplitude_id": amplitude_id(event), "uuid": uuid(stored), "device_id": event.as_object().map(device_id),
         "event_time": happened, "client_event_time": happened, "client_upload_time": uploaded, "server_received_time": uploaded,
         "server_upload_time": uploaded, "processed_time": uploaded,
+        "event_properties": object("event_properties"), "user_properties": *stored.user_properties,
+        "groups": object("groups"), "group_properties": object("group_properties"), "data": {},
+        "location_lat": event["location_lat"], "location_lng": event["location_lng"],
+        "session_id": event["session_id"].as_i64().unwrap_or(-1),
+        "amplitude_attribution_ids": null, "device_family": null, "paying": null, "sample_rate": null, "start_version": null,
     });
-    for (name, exported) in KEPT.iter().map(|name| (*name, *name)).chain(RENAMED) {
+    for (exported, name) in TEXTS {
         line[exported] = event[name].clone();
-    }
-    for name in OBJECTS {
-        line[name] = if event[name].is_object() { event[name].clone() } else { json!({}) };
-    }
-    if line["session_id"].is_null() {
-        line["session_id"] = json!(-1);
     }
     line
 }
@@ -128,10 +133,10 @@ fn exported(app: u64, stored: &Stored) -> Value {
 /// The same person has the same number.
 fn amplitude_id(event: &Value) -> u64 {
     let id = event["user_id"].as_str().or_else(|| event["device_id"].as_str()).unwrap_or_default();
-    crate::pipeline::fnv1a(id.as_bytes()) >> 12
+    fnv1a(id.as_bytes()) >> 12
 }
 
 fn uuid(stored: &Stored) -> String {
-    let (high, low) = (crate::pipeline::fnv1a(&stored.number.to_le_bytes()), stored.number);
+    let (high, low) = (fnv1a(&stored.number.to_le_bytes()), stored.number);
     format!("{:08x}-{:04x}-4{:03x}-8000-{low:012x}", high >> 32, high >> 16 & 0xffff, high & 0xfff)
 }

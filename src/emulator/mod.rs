@@ -3,6 +3,25 @@
 //!
 //! Its Rust API may change in any release. The same emulator is the program `amplitude-emulator`.
 //!
+//! Beside Amplitude's paths, which the EU region has below `/eu`, it answers at:
+//!
+//! | Path | What |
+//! | --- | --- |
+//! | `GET /` | the live view |
+//! | `GET /_emulator/state` | counts of requests and of events accepted, rejected and duplicated: of all, and of each project |
+//! | `GET /_emulator/events?after=0&project=KEY` | accepted events, 500 at a time |
+//! | `GET /_emulator/requests?after=0` | the last 1000 requests: path, status, number of events, bytes, error |
+//! | `GET /_emulator/people?project=KEY` | users, devices and groups with their properties |
+//! | `POST /_emulator/faults` | `{"kind": "status", "status": 503, "count": 2, "api": "ingestion"}`: what the next requests meet |
+//! | `POST /_emulator/silence` | `{"device_id": "..."}`: refuses all events of a device |
+//! | `POST /_emulator/clock` | `{"advance_ms": 30000}`: moves the clock forward |
+//! | `POST /_emulator/reset` | forgets all of it but the projects |
+//!
+//! Kinds of faults: `status` and `accept_then_status` with `status`, `delay` with `ms`, `hang_up`, `html`, `accept_then_hang_up`; for
+//! the API `ingestion`, `identify` or `export`.
+//!
+//! Where the documentation is silent, it is strict: what is only likely to be refused is refused.
+//!
 //! ```
 //! use amplitude_sdk::{Client, Config, Event, ProjectKey, emulator::{DEMO_KEY, Emulator}};
 //! use std::time::Duration;
@@ -15,13 +34,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod answer;
+mod body;
+mod check;
 mod connection;
 mod export;
+mod faults;
 mod identify;
 mod ingest;
+mod people;
+mod project;
+mod properties;
 mod routes;
 mod state;
+mod throttle;
 mod time;
+mod watch;
 
 use std::{
     io,
@@ -35,8 +63,12 @@ use std::{
 use tokio::{net::TcpListener, sync::oneshot};
 
 use self::state::State;
-pub use self::state::{Counts, Fault, Throttle};
-use crate::{Region, promise::lock};
+pub use self::{
+    faults::{Api, Fault},
+    project::Counts,
+    throttle::Throttle,
+};
+use crate::{Region, limits, promise::lock};
 
 /// The API key of the default project. Obviously fake, and no secret.
 pub const DEMO_KEY: &str = "demo0000000000000000000000000key";
@@ -100,7 +132,7 @@ impl Builder {
         self
     }
 
-    /// Refuses all events of a device, as Amplitude does with one that floods a project.
+    /// Refuses all events of a device, as Amplitude does with one that floods a project. May be repeated.
     pub fn silence_device(mut self, id: impl Into<String>) -> Self {
         self.silenced_devices.push(id.into());
         self
@@ -127,7 +159,7 @@ impl Builder {
     /// Starts it on a thread of its own.
     ///
     /// # Errors
-    /// When the port is taken or the folder cannot be used.
+    /// When the port is taken, the folder cannot be used, or two projects have the same key.
     pub fn start(mut self) -> io::Result<Emulator> {
         if self.projects.is_empty() {
             self.projects.push(Project::default());
@@ -171,7 +203,7 @@ impl Emulator {
             throttle: Throttle::Off,
             silenced_devices: Vec::new(),
             export_delay: Duration::ZERO,
-            export_limit_bytes: 4_000_000_000,
+            export_limit_bytes: limits::EXPORT_BYTES,
             data_dir: None,
         }
     }
@@ -193,7 +225,7 @@ impl Emulator {
     pub fn events(&self, key: &str) -> Vec<String> {
         lock(&self.state)
             .project(key)
-            .map_or(Vec::new(), |project| project.events().map(|stored| stored.event.to_string()).collect())
+            .map_or(Vec::new(), |project| project.events_after(0).iter().map(|stored| stored.event.to_string()).collect())
     }
 
     /// What a project has seen so far; zeros for one that is not known.
@@ -202,9 +234,14 @@ impl Emulator {
         lock(&self.state).project(key).map_or(Counts::default(), |project| project.counts)
     }
 
-    /// Answers the next `times` ingestion requests with a fault. Faults queue up.
+    /// Answers the next `times` requests to HTTP V2 or Batch with a fault. Faults queue up.
     pub fn fault(&self, fault: Fault, times: u32) {
-        lock(&self.state).add_fault(fault, times);
+        self.fault_on(Api::Ingestion, fault, times);
+    }
+
+    /// Answers the next `times` requests to an API with a fault.
+    pub fn fault_on(&self, api: Api, fault: Fault, times: u32) {
+        lock(&self.state).faults.add(api, fault, times);
     }
 
     /// Moves the emulator's clock forward: its throttles, its memory of insert ids and its export delay follow it.

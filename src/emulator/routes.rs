@@ -1,53 +1,46 @@
-//! Paths and HTTP: regions, gzip, CORS, faults. What a body means is judged elsewhere.
+//! Amplitude's paths and HTTP: regions, content types, CORS, faults. What a body means is judged elsewhere.
 
-use std::{
-    collections::HashMap,
-    io::Read as _,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use axum::{
-    Extension, Json, Router,
-    body::Bytes,
-    extract::{ConnectInfo, DefaultBodyLimit, FromRequest as _, Multipart, Query, Request, State as Shared},
+    Extension, Router,
+    extract::{ConnectInfo, Request, State as Shared},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::{self, Next},
-    response::{Html, IntoResponse, Response},
-    routing::{any, get, post},
+    response::{IntoResponse, Response},
+    routing::{get, post},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::{
+    answer::{Answer, Body},
+    body,
     connection::Cut,
-    export, identify,
-    ingest::{Endpoint, ingest, too_large},
-    state::{Fault, State},
+    export::export,
+    faults::{Api, Fault},
+    identify::{Subject, identify},
+    ingest::{Endpoint, ingest},
+    state::{Answered, State},
+    watch,
 };
-use crate::{Region, limits, promise::lock};
+use crate::{Region, promise::lock};
 
-type Emulated = Shared<Arc<Mutex<State>>>;
+pub(super) type Emulated = Shared<Arc<Mutex<State>>>;
 
 pub(super) fn router(state: Arc<Mutex<State>>) -> Router {
+    let identified = |subject| get(take_identification).post(take_identification).layer(Extension(subject));
     let api = Router::new()
-        .route("/2/httpapi", post(http_v2))
-        .route("/batch", post(batch))
-        .route("/identify", any(identify_user))
-        .route("/groupidentify", any(identify_group))
+        .route("/2/httpapi", post(take_events).layer(Extension(Endpoint::HttpV2)))
+        .route("/batch", post(take_events).layer(Extension(Endpoint::Batch)))
+        .route("/identify", identified(Subject::User))
+        .route("/groupidentify", identified(Subject::Group))
         .route("/api/2/export", get(export_events));
     Router::new()
         .merge(api.clone())
         .nest("/eu", api.layer(Extension(BelowEu)))
-        .route("/", get(|| async { Html(include_str!("view.html")) }))
-        .route("/_emulator/state", get(show_state))
-        .route("/_emulator/events", get(show_events))
-        .route("/_emulator/faults", post(add_fault))
-        .route("/_emulator/reset", post(reset))
-        .fallback(|| async { (StatusCode::NOT_FOUND, Json(json!({"code": 404, "error": "Invalid request path"}))) })
-        .method_not_allowed_fallback(|| async { (StatusCode::METHOD_NOT_ALLOWED, "method not allowed") })
+        .merge(watch::router())
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(|| async { Answer::text(405, "method not allowed") })
         .layer(middleware::from_fn(cross_origin))
-        .layer(DefaultBodyLimit::max(2 * limits::BATCH_BYTES))
         .with_state(state)
 }
 
@@ -72,222 +65,152 @@ async fn cross_origin(request: Request, next: Next) -> Response {
 #[derive(Clone)]
 struct BelowEu;
 
-/// The `/eu` prefix, or the host that a proxy in between passed on.
-fn region(request: &Request) -> Region {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let eu = host.starts_with("api.eu.") || host.starts_with("analytics.eu.") || request.extensions().get::<BelowEu>().is_some();
-    if eu { Region::Eu } else { Region::Us }
+/// Where a request came in, and what is told of it afterwards.
+struct Call {
+    /// None for what has no faults.
+    api: Option<Api>,
+    region: Region,
+    path: String,
+    bytes: usize,
 }
 
-async fn http_v2(state: Emulated, cut: ConnectInfo<Cut>, request: Request) -> Response {
-    take_events(state, cut, request, Endpoint::HttpV2).await
+impl Call {
+    /// The `/eu` prefix, or the host that a proxy in between passed on, tells the region.
+    fn of(api: Option<Api>, request: &Request) -> Self {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let below_eu = request.extensions().get::<BelowEu>().is_some();
+        let eu = below_eu || host.starts_with("api.eu.") || host.starts_with("analytics.eu.");
+        // Below `/eu` a request's URI has lost that prefix.
+        let path = format!("{}{}", if below_eu { "/eu" } else { "" }, request.uri().path());
+        Self { api, region: if eu { Region::Eu } else { Region::Us }, path, bytes: 0 }
+    }
+
+    /// Judges, unless a fault is to come first, and remembers what was answered.
+    async fn answer(self, state: &Mutex<State>, cut: &Cut, judge: impl FnOnce(&mut State) -> Answer) -> Response {
+        let fault = self.api.and_then(|api| lock(state).faults.next(api));
+        if let Some(Fault::Delay(time)) = fault {
+            tokio::time::sleep(time).await;
+        }
+        let mut state = lock(state);
+        let only = |status| Answer::new(status, Body::Empty);
+        let answer = match fault {
+            None | Some(Fault::Delay(_)) => Some(judge(&mut state)),
+            Some(Fault::Status(status)) => Some(only(status)),
+            Some(Fault::Html) => Some(Answer::new(200, Body::Html(PORTAL))),
+            Some(Fault::HangUp) => None,
+            Some(Fault::AcceptThenHangUp) => {
+                judge(&mut state);
+                None
+            }
+            Some(Fault::AcceptThenStatus(status)) => {
+                let taken = judge(&mut state);
+                Some(Answer { events: taken.events, ..only(status) })
+            }
+        };
+        state.remember(Answered {
+            path: self.path,
+            status: answer.as_ref().map(|answer| answer.status),
+            fault: fault.is_some(),
+            events: answer.as_ref().and_then(|answer| answer.events),
+            bytes: self.bytes,
+            error: answer.as_ref().and_then(Answer::error),
+        });
+        answer.map_or_else(
+            || {
+                cut.now();
+                StatusCode::OK.into_response()
+            },
+            IntoResponse::into_response,
+        )
+    }
 }
 
-async fn batch(state: Emulated, cut: ConnectInfo<Cut>, request: Request) -> Response {
-    take_events(state, cut, request, Endpoint::Batch).await
-}
+const PORTAL: &str = "<!doctype html><title>Welcome</title><h1>Log in to the network</h1>";
 
 async fn take_events(
     Shared(state): Emulated,
     ConnectInfo(cut): ConnectInfo<Cut>,
+    Extension(endpoint): Extension<Endpoint>,
     request: Request,
-    endpoint: Endpoint,
 ) -> Response {
-    let region = region(&request);
-    let encoding = request.headers().get(header::CONTENT_ENCODING).cloned();
-    let fault = lock(&state).next_fault();
-    let body = Bytes::from_request(request, &()).await;
-    let judge = || match body.map(|body| decoded(encoding.as_ref(), body, endpoint.max_bytes())) {
-        Ok(Ok(body)) => ingest(&mut lock(&state), endpoint, region, &body),
-        Ok(Err(answer)) => answer,
-        Err(_) => too_large(),
-    };
-    let (status, answer) = match fault {
-        None => judge(),
-        Some(Fault::Delay(time)) => {
-            tokio::time::sleep(time).await;
-            judge()
+    let mut call = Call::of(Some(Api::Ingestion), &request);
+    let (parts, body) = request.into_parts();
+    let max = endpoint.max_bytes();
+    let body = body::read(body, max).await.and_then(|body| {
+        call.bytes = body.len();
+        match body::media_type(&parts.headers).as_str() {
+            _ if body.is_empty() => Ok(body),
+            "application/json" => body::plain(&parts.headers, body, max),
+            _ => Err(Answer::refusal("Invalid JSON request body: the Content-Type must be application/json")),
         }
-        Some(Fault::Status(status)) => return status_only(status),
-        Some(Fault::Html) => return Html("<!doctype html><title>Welcome</title><h1>Log in to the network</h1>").into_response(),
-        Some(Fault::HangUp) => {
-            cut.now();
-            return StatusCode::OK.into_response();
-        }
-        Some(Fault::AcceptThenHangUp) => {
-            judge();
-            cut.now();
-            return StatusCode::OK.into_response();
-        }
-        Some(Fault::AcceptThenStatus(status)) => {
-            judge();
-            return status_only(status);
-        }
-    };
-    (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(answer)).into_response()
+    });
+    let region = call.region;
+    call.answer(&state, &cut, |state| body.map_or_else(|answer| answer, |body| ingest(state, endpoint, region, &body))).await
 }
 
-fn status_only(status: u16) -> Response {
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
-}
-
-/// A body without its compression, read no further than its limit needs.
-fn decoded(encoding: Option<&header::HeaderValue>, body: Bytes, max: usize) -> Result<Vec<u8>, (u16, Value)> {
-    match encoding.map(header::HeaderValue::as_bytes) {
-        None | Some(b"identity") => Ok(body.into()),
-        Some(b"gzip") => {
-            let mut plain = Vec::new();
-            flate2::read::MultiGzDecoder::new(&*body)
-                .take(max as u64 + 1)
-                .read_to_end(&mut plain)
-                .map_err(|_| (400, json!({"code": 400, "error": "Invalid JSON request body"})))?;
-            Ok(plain)
-        }
-        Some(_) => Err((400, json!({"code": 400, "error": "Invalid JSON request body"}))),
-    }
-}
-
-async fn identify_user(state: Emulated, request: Request) -> Response {
-    take_identification(state, request, "$identify").await
-}
-
-async fn identify_group(state: Emulated, request: Request) -> Response {
-    take_identification(state, request, "$groupidentify").await
-}
-
-async fn take_identification(Shared(state): Emulated, request: Request, event_type: &str) -> Response {
-    let region = region(&request);
-    let mut form = Query::<HashMap<String, String>>::try_from_uri(request.uri()).map(|query| query.0).unwrap_or_default();
-    if request.method() == Method::POST {
-        form.extend(read_form(request).await);
-    }
-    let (status, text) = identify::identify(&mut lock(&state), region, event_type, &form);
-    (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), text).into_response()
-}
-
-/// The fields of a form of either kind; none of a body that is no form, which is then refused for what it lacks.
-async fn read_form(request: Request) -> HashMap<String, String> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let mut fields = HashMap::new();
-    if kind.starts_with("multipart/form-data") {
-        if let Ok(mut form) = Multipart::from_request(request, &()).await {
-            while let Ok(Some(field)) = form.next_field().await {
-                let name = field.name().unwrap_or_default().to_owned();
-                if let Ok(text) = field.text().await {
-                    fields.insert(name, text);
+async fn take_identification(
+    Shared(state): Emulated,
+    ConnectInfo(cut): ConnectInfo<Cut>,
+    Extension(subject): Extension<Subject>,
+    request: Request,
+) -> Response {
+    let mut call = Call::of(Some(Api::Identify), &request);
+    let (parts, body) = request.into_parts();
+    let mut form = body::urlencoded(parts.uri.query().unwrap_or_default().as_bytes()).map_err(|text| Answer::text(400, text));
+    if parts.method == Method::POST {
+        let posted = match body::read(body, subject.max_bytes()).await {
+            Ok(body) => {
+                call.bytes = body.len();
+                // All may stand in the query instead.
+                if body.is_empty() {
+                    Ok(body::Form::new())
+                } else {
+                    body::form(parts, body).await.map_err(|text| Answer::text(400, text))
                 }
             }
-        }
-    } else if let Ok(axum::Form(form)) = axum::Form::<HashMap<String, String>>::from_request(request, &()).await {
-        fields = form;
+            Err(answer) => Err(answer),
+        };
+        form = form.and_then(|mut form| {
+            form.extend(posted?);
+            Ok(form)
+        });
     }
-    fields
+    let region = call.region;
+    call.answer(&state, &cut, |state| form.map_or_else(|answer| answer, |form| identify(state, region, subject, &form))).await
 }
 
-async fn export_events(Shared(state): Emulated, Query(query): Query<HashMap<String, String>>, request: Request) -> Response {
-    let region = region(&request);
+async fn export_events(Shared(state): Emulated, ConnectInfo(cut): ConnectInfo<Cut>, request: Request) -> Response {
+    let call = Call::of(Some(Api::Export), &request);
     let credentials = basic(request.headers());
-    let credentials = credentials.as_ref().and_then(|plain| plain.split_once(':'));
-    match export::export(&mut lock(&state), region, credentials, &query) {
-        Ok(archive) => ([(header::CONTENT_TYPE, "application/zip")], archive).into_response(),
-        Err((status, text)) => (StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), text).into_response(),
-    }
+    let query = body::urlencoded(request.uri().query().unwrap_or_default().as_bytes());
+    let region = call.region;
+    call.answer(&state, &cut, |state| {
+        let credentials = credentials.as_ref().and_then(|plain| plain.split_once(':'));
+        query.map_or_else(|text| Answer::text(400, text), |query| export(state, region, credentials, &query))
+    })
+    .await
 }
 
 /// `key:secret` of Basic authentication.
 fn basic(headers: &HeaderMap) -> Option<String> {
     use base64::Engine as _;
-    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Basic ")?;
-    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(text).ok()?).ok()
+    let (scheme, text) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let plain = base64::engine::general_purpose::STANDARD.decode(text).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    String::from_utf8(plain).ok()
 }
 
-async fn show_state(Shared(state): Emulated) -> Json<Value> {
-    let state = lock(&state);
-    let counts = |counts: super::Counts| {
-        json!({
-            "requests": counts.requests, "accepted": counts.accepted, "rejected": counts.rejected, "duplicates": counts.duplicates,
-        })
-    };
-    let mut total = super::Counts::default();
-    let mut projects = serde_json::Map::new();
-    for project in state.projects() {
-        total.requests += project.counts.requests;
-        total.accepted += project.counts.accepted;
-        total.rejected += project.counts.rejected;
-        total.duplicates += project.counts.duplicates;
-        projects.insert(project.project.key.clone(), counts(project.counts));
+/// The upload host answers 400 to what is posted to a wrong path; nothing is known of other methods.
+async fn no_such_path(Shared(state): Emulated, ConnectInfo(cut): ConnectInfo<Cut>, request: Request) -> Response {
+    if request.method() != Method::POST {
+        return Answer::text(404, "not found").into_response();
     }
-    let mut answer = counts(total);
-    answer["projects"] = Value::Object(projects);
-    Json(answer)
-}
-
-#[derive(Deserialize)]
-struct EventsQuery {
-    project: Option<String>,
-    #[serde(default)]
-    after: u64,
-}
-
-/// At most so many events in one answer; the view asks again.
-const EVENTS_AT_ONCE: usize = 500;
-
-async fn show_events(Shared(state): Emulated, Query(query): Query<EventsQuery>) -> Json<Value> {
-    let state = lock(&state);
-    let mut events: Vec<_> = state
-        .projects()
-        .iter()
-        .filter(|it| query.project.as_ref().is_none_or(|key| it.project.key == *key))
-        .flat_map(|it| it.events().filter(|stored| stored.number > query.after).map(|stored| (it.project.key.as_str(), stored)))
-        .collect();
-    events.sort_by_key(|(_, stored)| stored.number);
-    events.truncate(EVENTS_AT_ONCE);
-    Json(Value::Array(
-        events
-            .into_iter()
-            .map(|(project, stored)| {
-                json!({"number": stored.number, "project": project, "received_ms": stored.received_ms, "event": stored.event})
-            })
-            .collect(),
-    ))
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-enum FaultRequest {
-    Status { status: u16, count: Option<u32> },
-    Delay { ms: u64, count: Option<u32> },
-    HangUp { count: Option<u32> },
-    Html { count: Option<u32> },
-    AcceptThenHangUp { count: Option<u32> },
-    AcceptThenStatus { status: u16, count: Option<u32> },
-}
-
-async fn add_fault(Shared(state): Emulated, body: Bytes) -> Response {
-    let request = match serde_json::from_slice(&body) {
-        Ok(request) => request,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("fault: {error}")).into_response(),
+    let mut call = Call::of(None, &request);
+    let answer = match body::read(request.into_body(), Endpoint::Batch.max_bytes()).await {
+        Ok(body) => {
+            call.bytes = body.len();
+            Answer::refusal("Invalid request path")
+        }
+        Err(answer) => answer,
     };
-    let (fault, count) = match request {
-        FaultRequest::Status { status, count } => (Fault::Status(status), count),
-        FaultRequest::Delay { ms, count } => (Fault::Delay(Duration::from_millis(ms)), count),
-        FaultRequest::HangUp { count } => (Fault::HangUp, count),
-        FaultRequest::Html { count } => (Fault::Html, count),
-        FaultRequest::AcceptThenHangUp { count } => (Fault::AcceptThenHangUp, count),
-        FaultRequest::AcceptThenStatus { status, count } => (Fault::AcceptThenStatus(status), count),
-    };
-    if let Fault::Status(status) | Fault::AcceptThenStatus(status) = fault
-        && !(200..=599).contains(&status)
-    {
-        return (StatusCode::BAD_REQUEST, "fault: the status must be 200 to 599").into_response();
-    }
-    lock(&state).add_fault(fault, count.unwrap_or(1));
-    StatusCode::NO_CONTENT.into_response()
-}
-
-async fn reset(Shared(state): Emulated) -> Response {
-    match lock(&state).reset() {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+    call.answer(&state, &cut, |_| answer).await
 }

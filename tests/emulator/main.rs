@@ -1,0 +1,12 @@
+//! The emulator's replies, each in its documented form, seen through plain HTTP.
+
+#![cfg(all(not(target_family = "wasm"), feature = "emulator"))]
+
+mod controls;
+mod export;
+mod hostile;
+mod identify;
+mod ingestion;
+mod limits;
+mod refusals;
+mod support;
