@@ -1,6 +1,6 @@
 // The client behind the loader: it gives events their ids and their time, and does what the wasm decides: requests and timers.
 // What wasm-bindgen writes; packing puts it, this file and its parts into one.
-import instantiate, { Core } from './amplitude.js'
+import * as glue from './amplitude_bg.js'
 import { identity } from './identity.js'
 import { AmplitudeError, LEFT, random, snapshot, storage } from './loader.js'
 import { settings } from './options.js'
@@ -76,6 +76,27 @@ function retryAfter(header) {
   return seconds >= 0 ? seconds : -1
 }
 
+let instance
+
+/** Loads the wasm, once. */
+async function instantiate() {
+  if (instance) return
+  const imports = { './amplitude_bg.js': glue }
+  try {
+    const response = await fetch(new URL('amplitude_bg.wasm', import.meta.url))
+    if (!response.ok) throw new Error(`status ${response.status}`)
+    // A server that does not know the type of wasm costs time alone.
+    const streams = response.headers.get('content-type') === 'application/wasm'
+    ;({ instance } = await (streams
+      ? WebAssembly.instantiateStreaming(response, imports)
+      : WebAssembly.instantiate(await response.arrayBuffer(), imports)))
+  } catch (error) {
+    throw new AmplitudeError(`init: the wasm cannot be loaded: ${error.message}`, 'transport')
+  }
+  glue.__wbg_set_wasm(instance.exports)
+  instance.exports.__wbindgen_start()
+}
+
 /** Opens the client of a project: checks the options, loads the wasm, sends what earlier pages left. */
 export async function open(key, options, slot) {
   const { url, requestTimeoutMs, sessionTimeoutMs, userId, deviceId, plugins, onProgress, core: numbers } = settings(options)
@@ -91,7 +112,7 @@ export async function open(key, options, slot) {
     progress({ type: 'notice', text: message })
   }
   // The wasm tells what is to be done while it is at work, so that it is done afterwards.
-  const core = attempt(() => new Core(
+  const core = attempt(() => new glue.Core(
     {
       wake: () => {
         clearTimeout(timer)

@@ -80,7 +80,7 @@ export interface Report {
   pending: number
 }
 
-/** A step on the way of events. `ids` are numbers of this page. */
+/** A step on the way of events. `ids` are numbers of this page; `call` is the event as JSON. */
 export type Progress =
   | { type: 'queued'; ids: number[]; method: string; call: string }
   | { type: 'sending'; ids: number[] }
@@ -123,7 +123,8 @@ export interface Options {
 /** Every error of this package. */
 export class AmplitudeError extends Error {
   name: 'AmplitudeError'
-  kind: 'invalid' | 'full' | 'closed' | 'too_large' | 'store'
+  /** `full`: the queue has no room; `transport`: the wasm cannot be loaded. Both are retryable. */
+  kind: 'invalid' | 'full' | 'too_large' | 'transport'
   retryable: boolean
 }
 

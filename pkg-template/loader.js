@@ -6,7 +6,7 @@ export class AmplitudeError extends Error {
     super(message)
     this.name = 'AmplitudeError'
     this.kind = kind
-    this.retryable = kind === 'full'
+    this.retryable = kind === 'full' || kind === 'transport'
   }
 }
 

@@ -9,8 +9,6 @@ import { dirname, join, relative, resolve } from 'node:path'
 import { constants, brotliCompressSync, gzipSync } from 'node:zlib'
 
 const TOTAL_GZIP = 32_000
-// No build may be larger than this while the target above is not reached.
-const CEILING_GZIP = 62_000
 const FIRST_CALL_GZIP = 2_000
 
 const root = resolve(import.meta.dirname ?? dirname(new URL(import.meta.url).pathname), '..')
@@ -43,7 +41,7 @@ if (total.gzip > TOTAL_GZIP) missed.push(`total gzip ${total.gzip} B is above ${
 if (first.gzip > FIRST_CALL_GZIP) missed.push(`gzip before the first track call ${first.gzip} B is above ${FIRST_CALL_GZIP} B`)
 console.log(JSON.stringify({ name: 'page_load_gzip', value: total.gzip, unit: 'B', total, first_call: first, files: rows, missed }))
 for (const miss of missed) console.error(`missed: ${miss}`)
-if (total.gzip > CEILING_GZIP || first.gzip > FIRST_CALL_GZIP) process.exitCode = 1
+process.exitCode = missed.length ? 1 : 0
 
 // The file that `import 'amplitude-sdk-wasm'` means in a browser.
 function entryOf(manifest) {

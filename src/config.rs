@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     Error, ProjectKey, Region, Result, limits,
-    pipeline::{Backoff, PipelineConfig},
+    pipeline::{Backoff, PipelineConfig, millis},
     platform::{self, TransportOptions},
     plugin::{Notice, NoticeHook, Plugin, Progress, ProgressHook},
 };
@@ -251,7 +251,7 @@ impl Config {
             batch_events: self.batch_events,
             batch_bytes: self.batch_bytes.unwrap_or(self.api.bytes()),
             envelope_bytes,
-            flush_interval_ms: u64::try_from(self.flush_interval.as_millis()).unwrap_or(u64::MAX),
+            flush_interval_ms: millis(self.flush_interval),
             flush_events: self.flush_events.clamp(1, self.batch_events),
             flush_bytes: self.batch_bytes.unwrap_or(self.api.bytes()) / 2,
             queue_bytes: self.queue_bytes,

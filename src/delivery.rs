@@ -73,7 +73,7 @@ impl Delivery {
                         self.loaded.push(Outgoing { batch, ids, body });
                         self.pipeline.handle(Input::Loaded { batch }, now);
                     } else {
-                        self.pipeline.handle(Input::LoadFailed { batch }, now);
+                        self.pipeline.handle(Input::LoadFailed { batch, lost: Vec::new() }, now);
                     }
                 }
                 Action::Send { batch } => {

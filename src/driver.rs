@@ -312,7 +312,7 @@ impl Core {
         }
         self.obey(now, effects);
         if self.flushes.iter().any(|flush| flush.ends_client && flush.deadline_ms <= now.mono_ms) {
-            self.delivery.pipeline.handle(Input::Abandon(DropReason::Shutdown), now);
+            self.delivery.pipeline.abandon(DropReason::Shutdown);
             self.obey(now, effects);
         }
         self.answer_flushes(now, effects);

@@ -109,13 +109,18 @@ impl Notice {
     pub fn message(&self) -> String {
         match self {
             Self::PluginFailed { plugin, reason } => ["plugin ", plugin, " failed and was skipped: ", reason].concat(),
-            Self::LongString { event_type } => {
-                ["an event of type ", event_type, " holds a string of more than 1024 characters, which Amplitude shortens"]
-                    .concat()
-            }
-            Self::DeliveryPaused { reason } => ["delivery is paused, events are kept: ", reason].concat(),
+            Self::LongString { event_type } => long_string(event_type),
+            Self::DeliveryPaused { reason } => paused(reason),
         }
     }
+}
+
+pub(crate) fn long_string(event_type: &str) -> String {
+    ["an event of type ", event_type, " holds a string of more than 1024 characters, which Amplitude shortens"].concat()
+}
+
+pub(crate) fn paused(reason: &str) -> String {
+    ["delivery is paused, events are kept: ", reason].concat()
 }
 
 impl fmt::Display for Notice {

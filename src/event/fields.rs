@@ -28,13 +28,15 @@ pub(super) enum Shape {
     Latitude,
     /// A number from -180 to 180.
     Longitude,
-    /// An object with these text fields.
-    Texts(&'static [&'static str]),
+    /// An object with the text fields of a tracking plan.
+    Plan,
+    /// An object with the text fields of a source of events.
+    Source,
     /// An object of properties, which an event holds apart.
     Properties,
 }
 
-use Shape::{Currency, Flag, Integer, Latitude, Longitude, Number, Properties, Text, Texts};
+use Shape::{Currency, Flag, Integer, Latitude, Longitude, Number, Plan, Properties, Source, Text};
 
 /// Those that [`rules`](super::rules) look at stand first.
 const FIELDS: &[(&str, Shape)] = &[
@@ -78,8 +80,8 @@ const FIELDS: &[(&str, Shape)] = &[
     ("android_id", Text),
     ("android_app_set_id", Text),
     ("event_id", Integer),
-    ("plan", Texts(&["branch", "source", "version", "versionId"])),
-    ("ingestion_metadata", Texts(&["source_name", "source_version"])),
+    ("plan", Plan),
+    ("ingestion_metadata", Source),
     ("partner_id", Text),
     ("library", Text),
     // [SDK]
@@ -152,7 +154,9 @@ pub(super) fn check(name: &str, shape: Shape, reader: &mut Reader<'_>) -> Result
             reader.scalar().map_err(lift)?;
             Ok(0)
         }
-        Texts(keys) => {
+        Plan | Source => {
+            let keys: &[&str] =
+                if shape == Plan { &["branch", "source", "version", "versionId"] } else { &["source_name", "source_version"] };
             if kind != Kind::Object {
                 return Err(expected("an object"));
             }

@@ -10,7 +10,7 @@ use crate::{
     delivery::{Delivery, Effect},
     event::{fields, rules, seal::id_hash, text},
     pipeline::{Failure, Header, Input, Now, Reply},
-    plugin::Notice,
+    plugin,
 };
 
 /// Half the size of std's.
@@ -101,8 +101,7 @@ impl Core {
             self.host.wake();
         }
         if self.delivery.count_long_strings(long_strings) {
-            let event_type = rules::text(values[fields::EVENT_TYPE]).into_owned();
-            self.host.notice(&Notice::LongString { event_type }.message());
+            self.host.notice(&plugin::long_string(&rules::text(values[fields::EVENT_TYPE])));
         }
         Ok(admitted.id as f64)
     }
@@ -117,9 +116,7 @@ impl Core {
                     let (status, reason) = outcome_text(&outcome);
                     self.host.settled(&numbers(&ids), status, &reason);
                 }
-                Effect::Paused { reason } => {
-                    self.host.notice(&Notice::DeliveryPaused { reason: reason.to_owned() }.message());
-                }
+                Effect::Paused { reason } => self.host.notice(&plugin::paused(reason)),
             }
         }
         match self.delivery.pipeline.wake_at(now) {
@@ -136,7 +133,7 @@ impl Core {
             _ => Ok(Reply {
                 status,
                 retry_after: (retry_after_s >= 0.0).then(|| std::time::Duration::from_secs(retry_after_s as u64)),
-                body: body.into_bytes(),
+                body,
             }),
         };
         self.delivery.pipeline.handle(Input::Reply { batch: batch as u64, reply }, now(mono_ms, unix_ms));

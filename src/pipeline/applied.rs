@@ -1,9 +1,11 @@
 //! What a reply does to the records of its batch: settled, parked on their lanes, halved, or sent again.
 
-use std::{mem, time::Duration};
+use std::{iter, mem, time::Duration};
 
 use super::{
-    Action, Batch, BatchState, DropReason, Entry, Failure, Now, Outcome, Pipeline, Rejection, Reply, planted,
+    Action, Batch, BatchState, DropReason, Entry, Failure, Now, Outcome, Pipeline, RecordId, Rejection, Reply,
+    backoff::millis,
+    planted,
     verdict::{Throttled, Verdict, Wait, judge},
 };
 use crate::limits;
@@ -13,59 +15,88 @@ const THROTTLE_MS: u64 = limits::THROTTLE_WAIT_SECS * 1000;
 const QUOTA_MS: u64 = 3_600_000;
 /// The longest that a server's `Retry-After` is believed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// Failures in a row after which a batch is halved, in case that it is too much for the line or holds what the server stumbles over.
+const HALVE_AFTER: u32 = 4;
+
 impl Pipeline {
     /// Applies what a reply means to the records of its batch.
     pub(super) fn judged(&mut self, mut batch: Batch, reply: &Result<Reply, Failure>, now: Now) {
-        let verdict = match reply {
-            Ok(reply) => judge(reply, batch.entries.len()),
-            Err(_) => Verdict::Retry { at_least: None },
-        };
-        if !matches!(verdict, Verdict::Retry { .. } | Verdict::Fault { .. }) {
-            self.failures = 0;
-            self.not_before = 0;
-            self.paused = None;
-        }
-        // The server has certainly not taken what it refused or never saw, so their age does not count.
+        // The server has certainly not taken what it refused or never saw: that attempt does not count.
         let untouched = match reply {
             Ok(reply) => matches!(reply.status, 400..=499 | 503) && reply.status != 408,
             Err(failure) => *failure == Failure::Connect,
         };
-        if untouched {
-            let secs = batch.sent_secs;
-            for entry in batch.entries.iter_mut().filter(|entry| entry.first_attempt == secs) {
-                entry.first_attempt = 0;
+        if !untouched && !planted("an attempt is forgotten") {
+            for entry in batch.entries.iter_mut().filter(|entry| entry.first_attempt == 0) {
+                entry.first_attempt = batch.sent_secs.max(1);
             }
         }
-        match verdict {
+        let verdict = match reply {
+            Ok(reply) => judge(reply, batch.entries.len()),
+            Err(_) => Verdict::Retry { at_least: None },
+        };
+        let waits = match verdict {
             Verdict::Delivered { short } => {
                 self.counts.short_replies += u64::from(short);
                 let entries = mem::take(&mut batch.entries);
                 self.settle(&entries, Outcome::Delivered);
+                None
             }
-            Verdict::Rejected(list) => self.reject(&mut batch, list),
+            Verdict::Rejected(list) => {
+                self.reject(&mut batch, list);
+                None
+            }
             Verdict::Throttled(throttled) => {
-                self.throttle(&mut batch, throttled, now);
+                let at_least = throttled.at_least;
+                let smaller = self.throttle(&mut batch, throttled, now);
+                // A list that concerns nobody here must not bring the same request back at once.
+                (!smaller && !planted("a list of nobody brings the request back")).then_some(at_least)
             }
-            Verdict::TooLarge => self.bisect(&mut batch, Rejection::TooLarge),
-            Verdict::Unexplained => self.bisect(&mut batch, Rejection::Unexplained),
+            Verdict::TooLarge => {
+                self.bisect(&mut batch, Rejection::TooLarge);
+                None
+            }
+            Verdict::Unexplained => {
+                self.bisect(&mut batch, Rejection::Unexplained);
+                None
+            }
             Verdict::Retry { at_least } => {
-                self.back_off(at_least, now);
-                if planted("a lease is lost") {
-                    return;
-                }
+                self.narrow(&mut batch, if untouched { u32::MAX } else { HALVE_AFTER }, now);
+                Some(at_least)
             }
-            Verdict::Fault { at_least, reason } => {
-                self.back_off(at_least, now);
+            Verdict::Fault { at_least, reason, halve } => {
+                if halve {
+                    self.narrow(&mut batch, 0, now);
+                }
                 if self.paused.replace(reason) != Some(reason) {
                     self.actions.push_back(Action::Paused { reason });
                 }
+                Some(at_least)
             }
-        }
-        self.go_on(batch, now);
+        };
+        let not_before = match waits {
+            None => {
+                batch.failures = 0;
+                self.failures = 0;
+                self.not_before = 0;
+                self.paused = None;
+                now.mono_ms
+            }
+            Some(at_least) => {
+                self.failures = self.failures.saturating_add(1);
+                let not_before = self.back_off(&mut batch, self.failures, at_least, now);
+                self.not_before = self.not_before.max(not_before);
+                if planted("a lease is lost") {
+                    return;
+                }
+                not_before
+            }
+        };
+        self.go_on(batch, not_before, now);
     }
 
     /// A batch goes again, or on with the next part that was cut off it, or ends.
-    pub(super) fn go_on(&mut self, mut batch: Batch, now: Now) {
+    pub(super) fn go_on(&mut self, mut batch: Batch, not_before: u64, now: Now) {
         if planted("the later half is forgotten") {
             batch.later.clear();
         }
@@ -80,8 +111,20 @@ impl Pipeline {
                 }
             }
         }
-        batch.state = BatchState::Waiting { not_before: now.mono_ms };
+        batch.state = BatchState::Waiting { not_before };
         self.batches.push(batch);
+    }
+
+    /// What the store has lost is settled; the rest is loaded again, at once where that alone was in the way.
+    pub(super) fn load_failed(&mut self, mut batch: Batch, lost: &[RecordId], now: Now) {
+        if planted("a failed load is forgotten") {
+            return;
+        }
+        let is_gone = |entry: &Entry| lost.contains(&entry.id) && !planted("a lost record is loaded again");
+        let gone = extract(&mut batch.entries, &mut |entry| is_gone(entry));
+        self.settle(&gone, Outcome::Dropped(DropReason::Store));
+        let not_before = if gone.is_empty() { self.back_off(&mut batch, 1, None, now) } else { now.mono_ms };
+        self.go_on(batch, not_before, now);
     }
 
     /// Settles the events at these indexes; of several reasons for one the first counts.
@@ -89,7 +132,8 @@ impl Pipeline {
         if list.is_empty() {
             return;
         }
-        let mut reasons = vec![None; batch.entries.len()];
+        let mut reasons = Vec::new();
+        reasons.resize_with(batch.entries.len(), || None);
         for (index, reason) in list {
             let index = index + usize::from(planted("an index off by one"));
             if let Some(place) = reasons.get_mut(index) {
@@ -104,40 +148,69 @@ impl Pipeline {
         }
     }
 
-    fn throttle(&mut self, batch: &mut Batch, throttled: Throttled, now: Now) {
-        let least = throttled.at_least.map_or(0, |least| least.min(MAX_RETRY_AFTER).as_millis() as u64);
-        let until = |wait| now.mono_ms + least.max(if wait == Wait::Throttle { THROTTLE_MS } else { QUOTA_MS });
+    /// Makes ids wait and parks their records. Answers whether that made the request smaller.
+    fn throttle(&mut self, batch: &mut Batch, throttled: Throttled, now: Now) -> bool {
+        let least = throttled.at_least.map_or(0, |least| millis(least.min(MAX_RETRY_AFTER)));
+        let until = |wait| now.mono_ms + least.max(if wait == Wait::DailyQuota { QUOTA_MS } else { THROTTLE_MS });
         for (user, wait) in throttled.users {
-            self.lanes.wait_user(user, until(wait));
+            if batch.entries.iter().any(|entry| entry.user == user) {
+                self.lanes.wait_user(user, until(wait));
+            }
         }
-        let devices = throttled.devices;
+        let mut rejected = throttled.rejected;
+        for device in throttled.silenced {
+            let silenced = batch.entries.iter().enumerate().filter(|(_, entry)| entry.lane == device);
+            rejected.extend(silenced.map(|(index, _)| (index, Rejection::Silenced)));
+        }
+        for (device, wait) in throttled.devices {
+            if batch.entries.iter().any(|entry| entry.lane == device) {
+                self.lanes.wait(device, until(wait));
+            }
+        }
+        // After the ids, because an event's own wait is the shorter one.
         for index in throttled.events {
             if let Some(entry) = batch.entries.get(index)
                 && self.lanes.waits(entry, now.mono_ms) == 0
-                && !devices.iter().any(|(device, _)| *device == entry.lane)
             {
                 self.lanes.wait(entry.lane, until(Wait::Throttle));
             }
         }
-        for (device, wait) in devices {
-            if batch.lanes.contains(&device) {
-                self.lanes.wait(device, until(wait));
-            }
-        }
-        self.reject(batch, throttled.rejected);
+        let before = batch.entries.len();
+        self.reject(batch, rejected);
+        self.park(batch, now);
+        batch.entries.len() < before
+    }
+
+    /// Parks the records whose ids wait.
+    pub(super) fn park(&mut self, batch: &mut Batch, now: Now) {
         // All parts at once, so that a lane's records stay in their order.
         let mut parked = Vec::new();
-        for part in std::iter::once(&mut batch.entries).chain(batch.later.iter_mut().rev()) {
-            part.retain(|entry| {
+        for part in iter::once(&mut batch.entries).chain(batch.later.iter_mut().rev()) {
+            parked.extend(extract(part, &mut |entry| {
                 let until = self.lanes.waits(entry, now.mono_ms);
                 if until > 0 {
                     self.lanes.wait(entry.lane, until);
-                    parked.push(*entry);
                 }
-                until == 0
-            });
+                until > 0
+            }));
         }
         self.lanes.give_back(&parked);
+    }
+
+    /// What was refused, or failed more than that many times, for good or for now, may fail for its size or for one event in it: it is halved,
+    /// and what fails alone waits on its lane, so that the others are sent without it.
+    fn narrow(&mut self, batch: &mut Batch, after: u32, now: Now) {
+        if batch.failures < after {
+            return;
+        }
+        match batch.entries.as_slice() {
+            [_] if batch.failures < 2 * after => {}
+            [entry] => {
+                self.lanes.wait(entry.lane, now.mono_ms + millis(self.config.backoff.cap));
+                self.park(batch, now);
+            }
+            _ => self.halve(batch),
+        }
     }
 
     fn bisect(&mut self, batch: &mut Batch, alone: Rejection) {
@@ -145,16 +218,22 @@ impl Pipeline {
             let entries = mem::take(&mut batch.entries);
             self.settle(&entries, Outcome::Rejected(alone));
         } else {
-            let half = batch.entries.len() / 2;
-            batch.later.push(batch.entries.split_off(half));
+            self.halve(batch);
         }
     }
 
-    fn back_off(&mut self, at_least: Option<Duration>, now: Now) {
-        self.failures = self.failures.saturating_add(1);
+    fn halve(&mut self, batch: &mut Batch) {
+        let half = batch.entries.len() / 2;
+        batch.later.push(batch.entries.split_off(half));
+    }
+
+    /// Until when a batch waits that failed once more. `failures`: those in a row whatever the batch. The wait is the batch's own, so that
+    /// what others meet does not bring it back sooner than its server asked.
+    fn back_off(&mut self, batch: &mut Batch, failures: u32, at_least: Option<Duration>, now: Now) -> u64 {
+        batch.failures = batch.failures.saturating_add(1);
         let at_least = at_least.map(|least| least.min(MAX_RETRY_AFTER));
-        let delay = self.config.backoff.delay_ms(self.failures, at_least, &mut self.jitter);
-        self.not_before = self.not_before.max(now.mono_ms + delay);
+        let wait = self.config.backoff.delay_ms(failures.max(batch.failures), at_least, &mut self.jitter);
+        if planted("a batch comes back too soon") { now.mono_ms } else { now.mono_ms + wait }
     }
 
     pub(super) fn settle(&mut self, entries: &[Entry], outcome: Outcome) {
@@ -167,8 +246,12 @@ impl Pipeline {
         self.actions.push_back(Action::Settle { ids: entries.iter().map(|entry| entry.id).collect(), outcome });
     }
 
-    pub(super) fn abandon(&mut self, reason: DropReason) {
-        let mut entries: Vec<_> = self.storing.drain(..).map(|storing| storing.entry).collect();
+    /// Gives up all that is pending.
+    pub(crate) fn abandon(&mut self, reason: DropReason) {
+        // Those that the store failed are settled already.
+        let twice = planted("an abandoned record is settled twice");
+        let unanswered = self.storing.drain(..).filter(|storing| twice || storing.stored != Some(false));
+        let mut entries: Vec<_> = unanswered.map(|storing| storing.entry).collect();
         entries.extend(self.ready.drain(..));
         self.ready_bytes = 0;
         for batch in self.batches.drain(..) {
@@ -179,4 +262,11 @@ impl Pipeline {
         self.flush_at = None;
         self.settle(&entries, Outcome::Dropped(reason));
     }
+}
+
+/// Takes out the entries of which `out` says so. One function for all, where `Vec::extract_if` would be made for each.
+pub(super) fn extract(entries: &mut Vec<Entry>, out: &mut dyn FnMut(&Entry) -> bool) -> Vec<Entry> {
+    let (taken, kept) = mem::take(entries).into_iter().partition(|entry| out(entry));
+    *entries = kept;
+    taken
 }

@@ -18,13 +18,17 @@ impl Default for Backoff {
 impl Backoff {
     /// The wait after that many failures in a row (1 or more), at least what the server asked for.
     pub(super) fn delay_ms(&self, failures: u32, at_least: Option<Duration>, jitter: &mut Jitter) -> u64 {
-        let first = self.first.as_millis() as u64;
-        let cap = self.cap.as_millis() as u64;
+        let (first, cap) = (millis(self.first), millis(self.cap));
         let ceiling = first.saturating_mul(1 << failures.saturating_sub(1).min(30)).min(cap);
         let half = ceiling / 2;
         let wait = half + jitter.below(ceiling - half + 1);
-        at_least.map_or(wait, |least| wait.max(least.as_millis() as u64))
+        at_least.map_or(wait, |least| wait.max(millis(least)))
     }
+}
+
+/// Whole milliseconds, without the 128 bits of `as_millis`.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1000).saturating_add(u64::from(duration.subsec_millis()))
 }
 
 /// SplitMix64: spreads clients' retries, nothing secret.

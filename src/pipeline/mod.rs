@@ -29,14 +29,14 @@ const fn planted(_: &str) -> bool {
 
 use std::collections::VecDeque;
 
-pub(crate) use self::{
-    backoff::Backoff,
-    lanes::fnv1a,
-    verdict::{Failure, Reply},
-};
 use self::{
     backoff::Jitter,
     lanes::{Lanes, Taken},
+};
+pub(crate) use self::{
+    backoff::{Backoff, millis},
+    lanes::fnv1a,
+    verdict::{Failure, Reply},
 };
 pub use self::{
     counts::{Counts, Report},
@@ -51,7 +51,7 @@ pub(crate) type RecordId = u64;
 pub(crate) type BatchId = u64;
 
 /// The time, twice: one clock that only runs forward for waiting, and the wall clock for ages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Now {
     pub(crate) mono_ms: u64,
     pub(crate) unix_ms: u64,
@@ -73,7 +73,7 @@ struct Entry {
     lane: u64,
     user: u64,
     bytes: u32,
-    /// Seconds since 1970 of the first attempt; 0 before it.
+    /// When the first attempt was made that the server may have taken, in seconds of the pipeline's own clock; 0: there was none.
     first_attempt: u32,
 }
 
@@ -126,14 +126,12 @@ pub(crate) enum Input {
     StoreFailed(RecordId),
     /// The body of the batch is complete.
     Loaded { batch: BatchId },
-    /// The store could not read the batch's records now.
-    LoadFailed { batch: BatchId },
+    /// The store could not load the batch's records now; those in `lost` it never will.
+    LoadFailed { batch: BatchId, lost: Vec<RecordId> },
     /// The request ended.
     Reply { batch: BatchId, reply: Result<Reply, Failure> },
     /// Send what waits without waiting for more.
     Flush,
-    /// Give up all that is pending.
-    Abandon(DropReason),
 }
 
 /// What the driver is to do.
@@ -149,11 +147,11 @@ pub(crate) enum Action {
     Paused { reason: &'static str },
 }
 
-/// An entry that the store was asked to hold.
+/// An entry that the store was asked to hold, and its answer.
 #[derive(Debug)]
 struct Storing {
     entry: Entry,
-    stored: bool,
+    stored: Option<bool>,
 }
 
 /// Records that go in one request, and what of them still has to go after it.
@@ -166,8 +164,10 @@ struct Batch {
     later: Vec<Vec<Entry>>,
     /// The lanes that it holds.
     lanes: Vec<u64>,
-    /// When it was sent last, in seconds since 1970.
+    /// When it was sent last, by the pipeline's own clock.
     sent_secs: u32,
+    /// Its loads and requests that failed in a row.
+    failures: u32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -187,7 +187,7 @@ pub(crate) struct Pipeline {
     jitter: Jitter,
     next_id: RecordId,
     next_batch: BatchId,
-    /// Offered and not yet stored.
+    /// Offered and not yet ready, numbered without a gap.
     storing: VecDeque<Storing>,
     /// Stored and never leased, in order.
     ready: VecDeque<Entry>,
@@ -206,10 +206,14 @@ pub(crate) struct Pipeline {
     paused: Option<&'static str>,
     /// The last time that the driver was told to wake at.
     armed: u64,
+    /// Milliseconds since 1970, but for jumps of the wall clock; see [`Pipeline::tick`].
+    clock_ms: u64,
+    last_now: Now,
 }
 
 /// An event of unknown fate is not sent again in the last twelve hours of the deduplication window.
-const RESEND_SECS: u64 = limits::DEDUP_DAYS * 86_400 - 12 * 3600;
+const RESEND_SECS: u32 = (limits::DEDUP_DAYS * 86_400 - 12 * 3600) as u32;
+
 impl Pipeline {
     pub(crate) fn new(config: PipelineConfig, seed: u64) -> Self {
         Self {
@@ -230,6 +234,8 @@ impl Pipeline {
             not_before: 0,
             paused: None,
             armed: u64::MAX,
+            clock_ms: 0,
+            last_now: Now::default(),
         }
     }
 
@@ -250,7 +256,7 @@ impl Pipeline {
         self.next_id += 1;
         let user = header.user.unwrap_or_default();
         let entry = Entry { id, lane: header.device.unwrap_or(user), user, bytes: header.bytes, first_attempt: 0 };
-        self.storing.push_back(Storing { entry, stored: false });
+        self.storing.push_back(Storing { entry, stored: None });
         self.counts.accepted += 1;
         self.counts.pending += 1;
         self.counts.pending_bytes += u64::from(header.bytes);
@@ -259,24 +265,7 @@ impl Pipeline {
 
     /// The store holds the record. Answers whether the driver must be woken, because something is due sooner than it knows.
     pub(crate) fn stored(&mut self, id: RecordId, now: Now) -> bool {
-        match self.storing.iter_mut().find(|storing| storing.entry.id == id) {
-            Some(storing) => storing.stored = true,
-            None => return false,
-        }
-        // Records become ready in the order of `track`, whatever the order in which a store answers.
-        while self.storing.front().is_some_and(|storing| storing.stored)
-            && let Some(storing) = self.storing.pop_front()
-        {
-            if self.ready.is_empty() {
-                self.flush_at = Some(now.mono_ms.saturating_add(self.config.flush_interval_ms));
-            }
-            self.ready_bytes += storing.entry.bytes as usize;
-            if planted("a later event overtakes") {
-                self.ready.push_front(storing.entry);
-            } else {
-                self.ready.push_back(storing.entry);
-            }
-        }
+        self.append_answered(id, true, now);
         let wake = self.wake_at(now) < self.armed;
         if wake {
             // Once is enough: the driver asks again after this wake-up.
@@ -285,40 +274,66 @@ impl Pipeline {
         wake
     }
 
+    /// Records become ready in the order of `track`, whatever the order in which a store answers; its first answer counts.
+    fn append_answered(&mut self, id: RecordId, stored: bool, now: Now) {
+        let first = self.storing.front().map_or(0, |storing| storing.entry.id);
+        let place = id.checked_sub(first).and_then(|at| self.storing.get_mut(usize::try_from(at).ok()?));
+        let Some(storing) = place.filter(|storing| storing.stored.is_none()) else { return };
+        storing.stored = Some(stored);
+        if !stored {
+            let entry = storing.entry;
+            self.settle(&[entry], Outcome::Dropped(DropReason::Store));
+            if planted("a failed append holds up the rest") {
+                return;
+            }
+        }
+        while let Some(&Storing { entry, stored }) = self.storing.front()
+            && let Some(stored) = stored.or(planted("an unanswered append counts as stored").then_some(true))
+        {
+            self.storing.pop_front();
+            if !stored && !planted("a failed append is sent") {
+                continue;
+            }
+            if self.ready.is_empty() {
+                self.flush_at = Some(now.mono_ms.saturating_add(self.config.flush_interval_ms));
+            }
+            self.ready_bytes += entry.bytes as usize;
+            if planted("a later event overtakes") {
+                self.ready.push_front(entry);
+            } else {
+                self.ready.push_back(entry);
+            }
+        }
+    }
+
     /// Feeds what happened.
     pub(crate) fn handle(&mut self, input: Input, now: Now) {
         match input {
-            Input::StoreFailed(id) => {
-                if let Some(at) = self.storing.iter().position(|storing| storing.entry.id == id)
-                    && let Some(storing) = self.storing.remove(at)
-                {
-                    self.settle(&[storing.entry], Outcome::Dropped(DropReason::Store));
-                }
-            }
+            Input::StoreFailed(id) => self.append_answered(id, false, now),
             Input::Loaded { batch } => {
-                if let Some(batch) = self.batch(batch, BatchState::Loading) {
-                    batch.state = BatchState::Loaded;
+                if let Some(at) = self.position(batch, BatchState::Loading) {
+                    self.batches[at].state = BatchState::Loaded;
                 }
             }
-            Input::LoadFailed { batch } => {
-                let delay = self.config.backoff.delay_ms(1, None, &mut self.jitter);
-                if let Some(batch) = self.batch(batch, BatchState::Loading) {
-                    batch.state = BatchState::Waiting { not_before: now.mono_ms + delay };
+            Input::LoadFailed { batch, lost } => {
+                if let Some(at) = self.position(batch, BatchState::Loading) {
+                    let batch = self.batches.swap_remove(at);
+                    self.load_failed(batch, &lost, now);
                 }
             }
             Input::Reply { batch, reply } => {
-                if let Some(at) = self.batches.iter().position(|it| it.id == batch && it.state == BatchState::InFlight) {
+                if let Some(at) = self.position(batch, BatchState::InFlight) {
                     let batch = self.batches.swap_remove(at);
                     self.judged(batch, &reply, now);
                 }
             }
             Input::Flush => self.flush_through = self.next_id - 1,
-            Input::Abandon(reason) => self.abandon(reason),
         }
     }
 
     /// The next thing to do, until `None`; then nothing is due before [`Pipeline::wake_at`].
     pub(crate) fn next(&mut self, now: Now) -> Option<Action> {
+        self.tick(now);
         self.lanes.expire(now.mono_ms);
         loop {
             if let Some(action) = self.actions.pop_front() {
@@ -326,11 +341,7 @@ impl Pipeline {
             }
             if let Some(batch) = self.batches.iter_mut().find(|batch| batch.state == BatchState::Loaded) {
                 batch.state = BatchState::InFlight;
-                let secs = u32::try_from(now.unix_ms / 1000).unwrap_or(u32::MAX).max(1);
-                batch.sent_secs = secs;
-                for entry in batch.entries.iter_mut().filter(|entry| entry.first_attempt == 0) {
-                    entry.first_attempt = secs;
-                }
+                batch.sent_secs = secs(self.clock_ms);
                 return Some(Action::Send { batch: batch.id });
             }
             if now.mono_ms < self.not_before || self.active() >= self.allowed() {
@@ -342,7 +353,8 @@ impl Pipeline {
                 .position(|batch| matches!(batch.state, BatchState::Waiting { not_before } if not_before <= now.mono_ms));
             match waiting {
                 Some(at) => {
-                    if let Some(action) = self.resend(at, now) {
+                    let batch = self.batches.swap_remove(at);
+                    if let Some(action) = self.start(batch, now) {
                         return Some(action);
                     }
                 }
@@ -378,6 +390,16 @@ impl Pipeline {
         at
     }
 
+    /// Moves the pipeline's own clock by whichever clock went further, so that an event never looks younger than it is: the wall clock
+    /// can be set back, and the other one stands still while a machine sleeps.
+    fn tick(&mut self, now: Now) {
+        let wall = now.unix_ms.saturating_sub(self.last_now.unix_ms);
+        let mono = now.mono_ms.saturating_sub(self.last_now.mono_ms);
+        self.clock_ms =
+            if planted("the wall clock alone counts") { now.unix_ms } else { self.clock_ms.saturating_add(wall.max(mono)) };
+        self.last_now = now;
+    }
+
     pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let queued = usize::try_from(self.counts.pending_bytes).unwrap_or(usize::MAX);
         queued == 0 || queued.saturating_add(bytes) <= self.config.queue_bytes || planted("the queue has no bound")
@@ -406,8 +428,9 @@ impl Pipeline {
         self.next_id - 1
     }
 
-    fn batch(&mut self, id: BatchId, state: BatchState) -> Option<&mut Batch> {
-        self.batches.iter_mut().find(|batch| batch.id == id && batch.state == state)
+    /// Answers to what a batch is not waiting for, late or double, find nothing.
+    fn position(&self, id: BatchId, state: BatchState) -> Option<usize> {
+        self.batches.iter().position(|batch| batch.id == id && (batch.state == state || planted("a late answer counts")))
     }
 
     fn active(&self) -> usize {
@@ -468,40 +491,44 @@ impl Pipeline {
             self.ready.pop_front();
             self.ready_bytes -= entry.bytes as usize;
         }
-        if self.ready.is_empty() {
-            self.flush_at = None;
-        } else if self.flush_at.is_some_and(|at| at <= now_ms) {
-            self.flush_at = Some(now_ms.saturating_add(self.config.flush_interval_ms));
+        match self.ready.back() {
+            None => self.flush_at = None,
+            Some(newest) if self.flush_at.is_some_and(|at| at <= now_ms) => {
+                // What this batch has no room for has waited as long.
+                self.flush_through = self.flush_through.max(newest.id);
+                self.flush_at = Some(now_ms.saturating_add(self.config.flush_interval_ms));
+            }
+            Some(_) => {}
         }
         if entries.is_empty() {
             return None;
         }
-        let action = self.load(id, &entries);
-        self.batches.push(Batch { id, state: BatchState::Loading, entries, later: Vec::new(), lanes, sent_secs: 0 });
-        Some(action)
+        let state = BatchState::Loading;
+        self.start(Batch { id, state, entries, later: Vec::new(), lanes, sent_secs: 0, failures: 0 }, now)
     }
 
-    /// Sends a batch again, without the records that are too old for it.
-    fn resend(&mut self, at: usize, now: Now) -> Option<Action> {
-        let mut batch = self.batches.swap_remove(at);
-        let now_secs = now.unix_ms / 1000;
-        let too_old =
-            |entry: &Entry| entry.first_attempt != 0 && now_secs.saturating_sub(u64::from(entry.first_attempt)) > RESEND_SECS;
-        let old: Vec<_> = batch.entries.extract_if(.., |entry| too_old(entry)).collect();
+    /// Has a batch loaded, without the records that are too old to be sent again and those whose ids have come to wait.
+    fn start(&mut self, mut batch: Batch, now: Now) -> Option<Action> {
+        let oldest = secs(self.clock_ms).saturating_sub(RESEND_SECS);
+        let old = applied::extract(&mut batch.entries, &mut |entry| (1..oldest).contains(&entry.first_attempt));
         self.settle(&old, Outcome::Unknown);
+        if !planted("a throttled user's other device goes") {
+            self.park(&mut batch, now);
+        }
         if batch.entries.is_empty() {
-            self.go_on(batch, now);
+            self.go_on(batch, now.mono_ms, now);
             return None;
         }
         batch.state = BatchState::Loading;
-        let action = self.load(batch.id, &batch.entries);
+        let records: usize = batch.entries.iter().map(|entry| entry.bytes as usize).sum();
+        let bytes = self.config.envelope_bytes + records + batch.entries.len() - 1;
+        let ids = batch.entries.iter().map(|entry| entry.id).collect();
+        let action = Action::Load { batch: batch.id, ids, bytes };
         self.batches.push(batch);
         Some(action)
     }
+}
 
-    fn load(&self, batch: BatchId, entries: &[Entry]) -> Action {
-        let records: usize = entries.iter().map(|entry| entry.bytes as usize).sum();
-        let bytes = self.config.envelope_bytes + records + entries.len().saturating_sub(1);
-        Action::Load { batch, ids: entries.iter().map(|entry| entry.id).collect(), bytes }
-    }
+fn secs(ms: u64) -> u32 {
+    u32::try_from(ms / 1000).unwrap_or(u32::MAX)
 }

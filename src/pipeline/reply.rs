@@ -1,121 +1,142 @@
 //! Reads the body of a reply. Only what the documentation names is looked at; every index is checked by `judge`.
 
-use crate::json::{Kind, Malformed, Reader};
+use std::borrow::Cow;
 
-/// What a reply's body says, as far as it is Amplitude's.
-#[derive(Debug, Default)]
-pub(super) struct Body {
-    pub(super) code: Option<i64>,
-    pub(super) error: String,
-    pub(super) missing_field: Option<String>,
-    pub(super) events_ingested: Option<i64>,
-    pub(super) server_upload_time: Option<i64>,
-    pub(super) invalid_fields: Vec<(String, Vec<i64>)>,
-    pub(super) missing_fields: Vec<(String, Vec<i64>)>,
-    pub(super) id_lengths: Vec<(String, Vec<i64>)>,
-    pub(super) silenced_events: Vec<i64>,
-    pub(super) silenced_devices: Vec<String>,
-    pub(super) throttled_events: Vec<i64>,
-    pub(super) throttled_users: Vec<String>,
-    pub(super) throttled_devices: Vec<String>,
-    pub(super) quota_users: Vec<String>,
-    pub(super) quota_devices: Vec<String>,
+use crate::json::{Kind, Reader};
+
+/// The JSON texts of a reply's documented fields, by their places in [`FIELDS`]; empty where it lacks one.
+pub(super) struct Body<'a>([&'a str; FIELDS.len()]);
+
+/// What a field holds.
+#[derive(Clone, Copy)]
+enum Shape {
+    Integer,
+    Text,
+    /// `[index]`
+    Indexes,
+    /// `{"field": [index]}`
+    IndexesByField,
+    /// `["id"]`, or the keys of `{"id": number}`
+    Ids,
 }
 
-impl Body {
-    /// `None` where the body is no JSON object or one of its documented fields has another type: then it is not Amplitude's.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(str::from_utf8(bytes).ok()?);
-        let body = read(&mut reader).ok()?;
+use Shape::{Ids, Indexes, IndexesByField, Integer, Text};
+
+const FIELDS: [(&str, Shape); 15] = [
+    ("code", Integer),
+    ("error", Text),
+    ("missing_field", Text),
+    ("events_ingested", Integer),
+    ("server_upload_time", Integer),
+    ("events_with_invalid_fields", IndexesByField),
+    ("events_with_missing_fields", IndexesByField),
+    ("events_with_invalid_id_lengths", IndexesByField),
+    ("silenced_events", Indexes),
+    ("silenced_devices", Ids),
+    ("throttled_events", Indexes),
+    ("throttled_users", Ids),
+    ("throttled_devices", Ids),
+    ("exceeded_daily_quota_users", Ids),
+    ("exceeded_daily_quota_devices", Ids),
+];
+
+pub(super) const CODE: usize = 0;
+pub(super) const ERROR: usize = 1;
+pub(super) const MISSING_FIELD: usize = 2;
+pub(super) const EVENTS_INGESTED: usize = 3;
+pub(super) const SERVER_UPLOAD_TIME: usize = 4;
+pub(super) const INVALID_FIELDS: usize = 5;
+pub(super) const MISSING_FIELDS: usize = 6;
+pub(super) const ID_LENGTHS: usize = 7;
+pub(super) const SILENCED_EVENTS: usize = 8;
+pub(super) const SILENCED_DEVICES: usize = 9;
+pub(super) const THROTTLED_EVENTS: usize = 10;
+pub(super) const THROTTLED_USERS: usize = 11;
+pub(super) const THROTTLED_DEVICES: usize = 12;
+pub(super) const QUOTA_USERS: usize = 13;
+pub(super) const QUOTA_DEVICES: usize = 14;
+
+/// What a walk through a field meets.
+pub(super) enum Part<'a> {
+    Number(i64),
+    /// A text, an id, or the field that the numbers behind it are about.
+    Name(&'a str),
+}
+
+impl<'a> Body<'a> {
+    /// `None` where the body is no JSON object or one of its documented fields has another shape: then it is not Amplitude's.
+    pub(super) fn read(text: &'a str) -> Option<Self> {
+        let mut values = [""; FIELDS.len()];
+        let mut reader = Reader::new(text);
+        let mut first = open(&mut reader, Kind::Object)?;
+        while let Some(key) = reader.next_key(&mut first).ok()? {
+            let from = reader.offset();
+            match FIELDS.iter().position(|(name, _)| *name == key) {
+                Some(at) if reader.kind().ok()? != Kind::Null => {
+                    walk(FIELDS[at].1, &mut reader, &mut |_| {})?;
+                    values[at] = reader.slice(from);
+                }
+                _ => reader.skip().ok()?,
+            }
+        }
         reader.end().ok()?;
-        Some(body)
+        Some(Self(values))
+    }
+
+    pub(super) fn has(&self, field: usize) -> bool {
+        !self.0[field].is_empty()
+    }
+
+    pub(super) fn integer(&self, field: usize) -> Option<i64> {
+        Reader::new(self.0[field]).integer().ok()
+    }
+
+    pub(super) fn text(&self, field: usize) -> Cow<'a, str> {
+        Reader::new(self.0[field]).string().unwrap_or_default()
+    }
+
+    /// Tells what the field holds, in its order.
+    pub(super) fn each(&self, field: usize, tell: &mut dyn FnMut(Part<'_>)) {
+        // Its shape was checked.
+        let _ = walk(FIELDS[field].1, &mut Reader::new(self.0[field]), tell);
     }
 }
 
-fn read(reader: &mut Reader<'_>) -> Result<Body, Malformed> {
-    let mut body = Body::default();
-    if reader.kind()? != Kind::Object {
-        return Err(Malformed("is not an object"));
-    }
-    reader.open();
-    let mut first = true;
-    while let Some(key) = reader.next_key(&mut first)? {
-        if reader.kind()? == Kind::Null {
-            reader.skip()?;
-            continue;
+fn walk(shape: Shape, reader: &mut Reader<'_>, tell: &mut dyn FnMut(Part<'_>)) -> Option<()> {
+    let kind = reader.kind().ok()?;
+    match shape {
+        Integer => tell(Part::Number(reader.integer().ok()?)),
+        Text => {
+            if kind != Kind::String {
+                return None;
+            }
+            tell(Part::Name(&reader.string().ok()?));
         }
-        match &*key {
-            "code" => body.code = Some(reader.integer()?),
-            "error" => body.error = text(reader)?,
-            "missing_field" => body.missing_field = Some(text(reader)?),
-            "events_ingested" => body.events_ingested = Some(reader.integer()?),
-            "server_upload_time" => body.server_upload_time = Some(reader.integer()?),
-            "events_with_invalid_fields" => body.invalid_fields = index_lists(reader)?,
-            "events_with_missing_fields" => body.missing_fields = index_lists(reader)?,
-            "events_with_invalid_id_lengths" => body.id_lengths = index_lists(reader)?,
-            "silenced_events" => body.silenced_events = integers(reader)?,
-            "silenced_devices" => body.silenced_devices = names(reader)?,
-            "throttled_events" => body.throttled_events = integers(reader)?,
-            "throttled_users" => body.throttled_users = names(reader)?,
-            "throttled_devices" => body.throttled_devices = names(reader)?,
-            "exceeded_daily_quota_users" => body.quota_users = names(reader)?,
-            "exceeded_daily_quota_devices" => body.quota_devices = names(reader)?,
-            _ => reader.skip()?,
-        }
-    }
-    Ok(body)
-}
-
-fn text(reader: &mut Reader<'_>) -> Result<String, Malformed> {
-    if reader.kind()? == Kind::String { Ok(reader.string()?.into_owned()) } else { Err(Malformed("is not a string")) }
-}
-
-fn integers(reader: &mut Reader<'_>) -> Result<Vec<i64>, Malformed> {
-    let mut list = Vec::new();
-    if reader.kind()? != Kind::Array {
-        return Err(Malformed("is not a list"));
-    }
-    reader.open();
-    let mut first = true;
-    while reader.next_item(&mut first)? {
-        list.push(reader.integer()?);
-    }
-    Ok(list)
-}
-
-/// `{"field": [indexes]}`.
-fn index_lists(reader: &mut Reader<'_>) -> Result<Vec<(String, Vec<i64>)>, Malformed> {
-    let mut lists = Vec::new();
-    if reader.kind()? != Kind::Object {
-        return Err(Malformed("is not an object"));
-    }
-    reader.open();
-    let mut first = true;
-    while let Some(field) = reader.next_key(&mut first)? {
-        lists.push((field.into_owned(), integers(reader)?));
-    }
-    Ok(lists)
-}
-
-/// `["name"]` or the keys of `{"name": number}`.
-fn names(reader: &mut Reader<'_>) -> Result<Vec<String>, Malformed> {
-    let mut list = Vec::new();
-    let mut first = true;
-    match reader.kind()? {
-        Kind::Array => {
-            reader.open();
-            while reader.next_item(&mut first)? {
-                list.push(text(reader)?);
+        Indexes => walk_list(Integer, reader, tell)?,
+        Ids if kind == Kind::Array => walk_list(Text, reader, tell)?,
+        Ids | IndexesByField => {
+            let mut first = open(reader, Kind::Object)?;
+            while let Some(key) = reader.next_key(&mut first).ok()? {
+                tell(Part::Name(&key));
+                match shape {
+                    Ids => reader.skip().ok()?,
+                    _ => walk(Indexes, reader, tell)?,
+                }
             }
         }
-        Kind::Object => {
-            reader.open();
-            while let Some(name) = reader.next_key(&mut first)? {
-                reader.skip()?;
-                list.push(name.into_owned());
-            }
-        }
-        _ => return Err(Malformed("is neither a list nor an object")),
     }
-    Ok(list)
+    Some(())
+}
+
+fn walk_list(items: Shape, reader: &mut Reader<'_>, tell: &mut dyn FnMut(Part<'_>)) -> Option<()> {
+    let mut first = open(reader, Kind::Array)?;
+    while reader.next_item(&mut first).ok()? {
+        walk(items, reader, tell)?;
+    }
+    Some(())
+}
+
+/// Enters a list or an object; what it answers tells the reader that its first entry comes.
+fn open(reader: &mut Reader<'_>, kind: Kind) -> Option<bool> {
+    (reader.kind().ok()? == kind).then(|| reader.open()).map(|()| true)
 }

@@ -3,16 +3,21 @@
 //! Source of the table: "HTTP V2 API" and "Batch Event Upload API", amplitude.com/docs, read 2026-03-13. Status and body must agree; a body
 //! that is not Amplitude's proves neither delivery nor a fault of an event, so that a portal or proxy costs time and never data.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
-use super::{lanes::id_hash, outcome::Rejection, planted, reply::Body};
+use super::{
+    lanes::id_hash,
+    outcome::Rejection,
+    planted,
+    reply::{self, Body, Part},
+};
 
 /// An answer that came back whole.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: String,
 }
 
 /// Why no answer came.
@@ -41,8 +46,9 @@ pub(crate) enum Verdict {
     Unexplained,
     /// All go again after a back-off, at least as long as the server asks.
     Retry { at_least: Option<Duration> },
-    /// As `Retry`, because of the configuration or something between: the owner should hear of it.
-    Fault { at_least: Option<Duration>, reason: &'static str },
+    /// As `Retry`, because of the configuration or something between: the owner should hear of it. `halve`: one event's content may be
+    /// what it stumbles over, so that the others must get their chance.
+    Fault { at_least: Option<Duration>, reason: &'static str, halve: bool },
 }
 
 /// The ids and events that a 429, or a 400 for silenced devices, asks to wait.
@@ -51,6 +57,8 @@ pub(crate) struct Throttled {
     pub(crate) users: Vec<(u64, Wait)>,
     pub(crate) devices: Vec<(u64, Wait)>,
     pub(crate) events: Vec<usize>,
+    /// Devices whose events are refused.
+    pub(crate) silenced: Vec<u64>,
     pub(crate) rejected: Vec<(usize, Rejection)>,
     pub(crate) at_least: Option<Duration>,
 }
@@ -64,49 +72,77 @@ pub(crate) enum Wait {
 const NOT_AMPLITUDE: &str = "an answer with status 2xx is not Amplitude's; is there a proxy or a login page in between?";
 const INVALID_KEY: &str = "the server does not know the API key; is it mistyped, or of the other region?";
 const MISSING_FIELD: &str = "the server misses a field of the request itself, such as the API key";
-const REFUSED: &str = "the server or something in between refuses access (401 or 403)";
+const REFUSED: &str = "the server or something in between refuses the requests";
+const CHANGED: &str = "the server cannot read the requests; does a proxy in between change them?";
 const WRONG_ADDRESS: &str = "the server has nothing at this address; is the server URL right?";
 
 /// Judges a reply to a request of `count` events.
 pub(crate) fn judge(reply: &Reply, count: usize) -> Verdict {
     let at_least = reply.retry_after;
-    let body = Body::read(&reply.body).filter(|body| body.code == Some(i64::from(reply.status)));
+    let body = Body::read(&reply.body).filter(|body| body.integer(reply::CODE) == Some(i64::from(reply.status)));
     match (reply.status, body) {
-        (200..=299, Some(body)) if body.events_ingested.is_some() || body.server_upload_time.is_some() => {
-            let ingested = body.events_ingested.unwrap_or(i64::MAX);
+        (200..=299, Some(body)) if body.has(reply::EVENTS_INGESTED) || body.has(reply::SERVER_UPLOAD_TIME) => {
+            let ingested = body.integer(reply::EVENTS_INGESTED).unwrap_or(i64::MAX);
             Verdict::Delivered { short: usize::try_from(ingested).is_ok_and(|ingested| ingested < count) }
         }
         (200..=299, _) if planted("a portal's page delivers") => Verdict::Delivered { short: false },
-        (200..=299, _) => Verdict::Fault { at_least, reason: NOT_AMPLITUDE },
+        (200..=299, _) => fault(at_least, NOT_AMPLITUDE, false),
         (400, Some(body)) => judge_400(&body, count, at_least),
         (413, _) => Verdict::TooLarge,
         (429, Some(body)) => judge_429(&body, count, at_least),
         (408 | 429 | 500..=599, _) => Verdict::Retry { at_least },
-        (401 | 403, _) => Verdict::Fault { at_least, reason: REFUSED },
-        _ => Verdict::Fault { at_least, reason: WRONG_ADDRESS },
+        (300..=399 | 404 | 405 | 410, _) => fault(at_least, WRONG_ADDRESS, false),
+        (401 | 407, _) => fault(at_least, REFUSED, false),
+        // A firewall's page, or Amplitude's 403 on behalf of one: it may dislike all requests or what one event holds.
+        _ => fault(at_least, REFUSED, true),
     }
 }
 
-fn judge_400(body: &Body, count: usize, at_least: Option<Duration>) -> Verdict {
-    // The message goes on with the key itself, which must not spread.
-    if body.error.starts_with("Invalid API key") {
-        return Verdict::Fault { at_least, reason: INVALID_KEY };
+fn fault(at_least: Option<Duration>, reason: &'static str, halve: bool) -> Verdict {
+    Verdict::Fault { at_least, reason, halve }
+}
+
+fn judge_400(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Verdict {
+    // What concerns the request and no event. The message of the first goes on with the key itself, which must not spread.
+    for (error, reason, halve) in [
+        ("Invalid API key", INVALID_KEY, false),
+        ("Invalid request path", WRONG_ADDRESS, false),
+        ("Missing request body", CHANGED, false),
+        ("Invalid JSON request body", CHANGED, true),
+    ] {
+        if body.text(reply::ERROR).starts_with(error) {
+            return fault(at_least, reason, halve);
+        }
     }
-    if body.missing_field.is_some() {
-        return Verdict::Fault { at_least, reason: MISSING_FIELD };
+    if body.has(reply::MISSING_FIELD) {
+        return fault(at_least, MISSING_FIELD, false);
     }
     let mut rejected = Vec::new();
-    let mut reject = |fields: &[(String, Vec<i64>)], reason: fn(String) -> Rejection| {
-        for (field, indexes) in fields {
-            rejected.extend(valid(indexes, count).map(|index| (index, reason(field.clone()))));
-        }
+    let mut known = vec![false; count];
+    let mut reject = |field, reason: fn(String) -> Rejection| {
+        let mut why = reason(String::new());
+        body.each(field, &mut |part| match part {
+            // It becomes the reason of many events.
+            Part::Name(name) => why = reason(name.chars().take(100).collect()),
+            // Of several reasons for an event the first counts, however long a list is.
+            Part::Number(index) => {
+                if let Some(index) = valid(index, count)
+                    && !mem::replace(&mut known[index], true)
+                {
+                    rejected.push((index, why.clone()));
+                }
+            }
+        });
     };
-    reject(&body.invalid_fields, Rejection::InvalidField);
-    reject(&body.missing_fields, Rejection::MissingField);
-    reject(&body.id_lengths, Rejection::IdLength);
-    rejected.extend(valid(&body.silenced_events, count).map(|index| (index, Rejection::Silenced)));
+    reject(reply::INVALID_FIELDS, Rejection::InvalidField);
+    reject(reply::MISSING_FIELDS, Rejection::MissingField);
+    reject(reply::ID_LENGTHS, Rejection::IdLength);
+    reject(reply::SILENCED_EVENTS, |_| Rejection::Silenced);
 
     let mut throttled = waits(body, count, at_least);
+    if rejected.is_empty() {
+        ids(body, reply::SILENCED_DEVICES, count, &mut |id| throttled.silenced.push(id));
+    }
     if !throttled.is_empty() {
         throttled.rejected = rejected;
         return Verdict::Throttled(throttled);
@@ -114,32 +150,49 @@ fn judge_400(body: &Body, count: usize, at_least: Option<Duration>) -> Verdict {
     if rejected.is_empty() { Verdict::Unexplained } else { Verdict::Rejected(rejected) }
 }
 
-fn judge_429(body: &Body, count: usize, at_least: Option<Duration>) -> Verdict {
+fn judge_429(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Verdict {
     let throttled = waits(body, count, at_least);
     if throttled.is_empty() { Verdict::Retry { at_least } } else { Verdict::Throttled(throttled) }
 }
 
-fn waits(body: &Body, count: usize, at_least: Option<Duration>) -> Throttled {
-    let ids = |throttled: &[String], quota: &[String]| {
-        let wait = |names: &[String], wait| names.iter().map(|name| (id_hash(name), wait)).collect::<Vec<_>>();
-        [wait(throttled, Wait::Throttle), wait(quota, Wait::DailyQuota)].concat()
-    };
-    Throttled {
-        users: ids(&body.throttled_users, &body.quota_users),
-        devices: ids(&body.throttled_devices, &body.quota_devices),
-        events: valid(&body.throttled_events, count).collect(),
-        rejected: Vec::new(),
-        at_least,
+fn waits(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Throttled {
+    let mut throttled = Throttled { at_least, ..Throttled::default() };
+    for (field, wait) in [(reply::THROTTLED_USERS, Wait::Throttle), (reply::QUOTA_USERS, Wait::DailyQuota)] {
+        ids(body, field, count, &mut |id| throttled.users.push((id, wait)));
     }
+    for (field, wait) in [(reply::THROTTLED_DEVICES, Wait::Throttle), (reply::QUOTA_DEVICES, Wait::DailyQuota)] {
+        ids(body, field, count, &mut |id| throttled.devices.push((id, wait)));
+    }
+    body.each(reply::THROTTLED_EVENTS, &mut |part| {
+        if let Part::Number(index) = part
+            && throttled.events.len() < count
+        {
+            throttled.events.extend(valid(index, count));
+        }
+    });
+    throttled
+}
+
+/// Tells the hashes of a field's ids. No honest reply names more ids than the request has events.
+fn ids(body: &Body<'_>, field: usize, count: usize, tell: &mut dyn FnMut(u64)) {
+    let mut left = count;
+    body.each(field, &mut |part| {
+        if let Part::Name(name) = part
+            && left > 0
+        {
+            left -= 1;
+            tell(id_hash(name));
+        }
+    });
 }
 
 impl Throttled {
     fn is_empty(&self) -> bool {
-        self.users.is_empty() && self.devices.is_empty() && self.events.is_empty()
+        self.users.is_empty() && self.devices.is_empty() && self.events.is_empty() && self.silenced.is_empty()
     }
 }
 
-/// The indexes that point at an event of the request: a wrong one must not hit a neighbour.
-fn valid(indexes: &[i64], count: usize) -> impl Iterator<Item = usize> {
-    indexes.iter().filter_map(move |&index| usize::try_from(index).ok().filter(|index| *index < count))
+/// An index that points at an event of the request: a wrong one must not hit a neighbour.
+fn valid(index: i64, count: usize) -> Option<usize> {
+    usize::try_from(index).ok().filter(|index| *index < count)
 }

@@ -198,7 +198,7 @@ impl Transport {
             .await
             .map_err(|_| if is_offline() { Failure::Connect } else { Failure::Interrupted })?;
         let retry_after = response.headers().get("retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        let body = response.binary().await.map_err(|_| Failure::Interrupted)?;
+        let body = response.text().await.map_err(|_| Failure::Interrupted)?;
         Ok(Reply { status: response.status(), retry_after, body })
     }
 }

@@ -175,8 +175,8 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 /// A reply to events lists at most 2000 ids; what is longer is not Amplitude's.
 pub(crate) const MAX_REPLY_BYTES: usize = 8 << 20;
 
-/// Reads an answer, and no more of it than `max` bytes.
-pub(crate) async fn read_capped(mut response: Response, max: usize) -> Result<Vec<u8>, reqwest::Error> {
+/// Reads an answer's text, and no more of it than `max` bytes; what is no UTF-8 in it is replaced.
+pub(crate) async fn read_capped(mut response: Response, max: usize) -> Result<String, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         let room = max - body.len();
@@ -185,7 +185,7 @@ pub(crate) async fn read_capped(mut response: Response, max: usize) -> Result<Ve
             break;
         }
     }
-    Ok(body)
+    Ok(String::from_utf8(body).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 #[cfg(test)]

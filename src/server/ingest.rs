@@ -201,7 +201,7 @@ fn read(reply: &Reply, events: &[Ids]) -> Result<Ingested> {
 const QUOTA_WAIT: Duration = Duration::from_secs(3600);
 
 fn verdicts(refusal: Throttled, events: &[Ids]) -> Vec<EventVerdict> {
-    let Throttled { users, devices, events: throttled, rejected, at_least } = refusal;
+    let Throttled { users, devices, events: throttled, silenced, rejected, at_least } = refusal;
     let least = at_least.unwrap_or_default();
     let wait = |wait: Wait| match wait {
         Wait::Throttle => Duration::from_secs(limits::THROTTLE_WAIT_SECS).max(least),
@@ -215,6 +215,11 @@ fn verdicts(refusal: Throttled, events: &[Ids]) -> Vec<EventVerdict> {
     for index in throttled {
         if verdicts[index] == EventVerdict::SendAgain {
             verdicts[index] = EventVerdict::Wait(wait(Wait::Throttle));
+        }
+    }
+    for (ids, verdict) in events.iter().zip(&mut verdicts) {
+        if ids.device.is_some_and(|device| silenced.contains(&device)) {
+            *verdict = EventVerdict::Rejected(Rejection::Silenced);
         }
     }
     // The reason that was named first stays.

@@ -106,7 +106,7 @@ async fn refusal(response: Response) -> Result<Export> {
         return Err(error);
     }
     let body = http::read_capped(response, MAX_REFUSAL_BYTES).await.map_err(transport_error)?;
-    let body = String::from_utf8_lossy(&body).to_lowercase();
+    let body = body.to_lowercase();
     let is_page = body.trim_start().starts_with('<');
     match status {
         404 if !is_page || body.contains("raw data files were not found") => Ok(Export::NoData),

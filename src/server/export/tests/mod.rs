@@ -352,6 +352,7 @@ proptest! {
             archive.drain(start..(start + count).min(archive.len()));
         }
         let found = read(&archive, piece);
-        prop_assert!(found.events.len() <= 60);
+        // Broken deflated data can repeat lines, and then its checksum tells.
+        prop_assert!(found.events.len() <= 60 || !found.errors.is_empty() || found.fatal.is_some());
     }
 }
