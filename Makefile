@@ -1,9 +1,12 @@
 # Every target installs what it is missing (scripts/setup) and says so.
 
-.PHONY: help test npm size bench setup fmt lint clean
+.PHONY: help demo test npm size bench setup fmt lint clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+demo: ## a shop whose events you watch, with no account; CHECK=1 drives it headless and checks it
+	@scripts/demo $(if $(CHECK),--check)
 
 test: ## every test there is
 	@scripts/test

@@ -21,6 +21,7 @@ Usage: amplitude-emulator [OPTIONS]
   --data DIR                    keep events in this folder        [default: memory]
   --project KEY:SECRET:REGION   a project, repeatable; us or eu   [default: see below]
   --throttle off|documented     throttle ids as documented        [default: off]
+  --silence DEVICE              refuse this device's events, repeatable
   --export-delay SECONDS        until an event can be exported    [default: 0]
   --help                        this text
 
@@ -47,7 +48,7 @@ fn run() -> Result<(), String> {
             print!("{HELP}");
             return Ok(());
         }
-        let known = ["--port", "--data", "--project", "--throttle", "--export-delay"];
+        let known = ["--port", "--data", "--project", "--throttle", "--silence", "--export-delay"];
         if !known.contains(&name.as_str()) {
             return Err(format!("{name}: is no option; see --help"));
         }
@@ -64,6 +65,7 @@ fn run() -> Result<(), String> {
                 "documented" => Throttle::Documented,
                 _ => return Err(format!("--throttle {value}: must be off or documented")),
             }),
+            "--silence" => builder.silence_device(value),
             _ => builder.export_delay(Duration::from_secs(
                 value.parse().map_err(|_| format!("--export-delay {value}: must be a number of seconds"))?,
             )),
