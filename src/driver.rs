@@ -282,6 +282,10 @@ impl Shared {
     fn step(self: &Arc<Self>, transport: &Arc<Transport>) -> Option<u64> {
         let mut effects = Effects::default();
         let next = lock(&self.core).step(platform::now(), &mut effects);
+        for (ids, outcome) in &effects.settled {
+            self.progress(&Progress::Settled { ids, outcome });
+        }
+        // After what was settled, because a reply comes before what is sent next.
         for Outgoing { batch, ids, body } in effects.sends {
             self.progress(&Progress::Sending { ids: &ids });
             let (shared, transport) = (Arc::clone(self), Arc::clone(transport));
@@ -290,9 +294,6 @@ impl Shared {
                 lock(&shared.core).replies.push((batch, reply));
                 shared.signal.notify();
             });
-        }
-        for (ids, outcome) in &effects.settled {
-            self.progress(&Progress::Settled { ids, outcome });
         }
         effects.receipts.into_iter().for_each(|(receipt, outcome)| receipt.settled.set(outcome));
         for reason in effects.paused {
