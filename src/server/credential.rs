@@ -60,6 +60,10 @@ impl ProjectPair {
 }
 
 /// What authorises a [`super::Client`]. Implemented by this crate alone.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no credential",
+    note = "make the client from a `ProjectKey` or a `server::ProjectPair`"
+)]
 pub trait Credential: Sealed + Clone + Send + Sync + 'static {}
 
 /// Keeps [`Credential`] and the capabilities to this crate.

@@ -12,7 +12,7 @@ use crate::{
         verdict::{Throttled, Verdict, Wait, judge},
     },
     platform::{self, http},
-    server::{CanIngest, Client, client::transport_error},
+    server::{CanIngest, Client, Credential, client::transport_error},
 };
 
 /// How [`Client::ingest`] sends.
@@ -75,7 +75,7 @@ pub enum EventVerdict {
     Rejected(Rejection),
 }
 
-impl<C: CanIngest> Client<C> {
+impl<C: Credential> Client<C> {
     /// Sends events in one request and waits for the answer: no queue, no retry, no batching. Use [`crate::Client`] for those.
     ///
     /// Events without a time or an insert id are given one in place, so that the same events can be sent again after an error without being
@@ -103,7 +103,10 @@ impl<C: CanIngest> Client<C> {
     /// names no event; [`ErrorKind::TooLarge`] for more than 2000 events or more bytes than the endpoint takes;
     /// [`ErrorKind::Unauthorized`], [`ErrorKind::Throttled`], [`ErrorKind::Status`], [`ErrorKind::Protocol`], [`ErrorKind::Transport`]
     /// and [`ErrorKind::Timeout`] by what the server answers.
-    pub async fn ingest(&self, events: &mut [Event], options: IngestOptions) -> Result<Ingested> {
+    pub async fn ingest(&self, events: &mut [Event], options: IngestOptions) -> Result<Ingested>
+    where
+        C: CanIngest,
+    {
         let (body, ids) = self.body(events, options)?;
         let request = self.ingestion(options.api.path())?.header("content-type", "application/json").body(body);
         tracing::debug!(target: "amplitude_sdk", events = events.len(), "ingesting");
@@ -115,7 +118,10 @@ impl<C: CanIngest> Client<C> {
     }
 
     /// The request's body, and the ids of its events.
-    fn body(&self, events: &mut [Event], options: IngestOptions) -> Result<(Vec<u8>, Vec<Ids>)> {
+    fn body(&self, events: &mut [Event], options: IngestOptions) -> Result<(Vec<u8>, Vec<Ids>)>
+    where
+        C: CanIngest,
+    {
         if events.is_empty() {
             return Err(Error::invalid(&["events: there are none"]));
         }

@@ -2,6 +2,7 @@
 
 #![cfg(not(target_family = "wasm"))]
 
+mod capabilities;
 mod proxy;
 mod support;
 

@@ -26,7 +26,7 @@ use crate::{
     Error, ErrorKind, Result, limits,
     platform::http,
     server::{
-        CanExport, Client,
+        CanExport, Client, Credential,
         client::{status_error, transport_error},
         runtime::Runtime,
     },
@@ -42,7 +42,7 @@ pub enum Export {
     NoData,
 }
 
-impl<C: CanExport> Client<C> {
+impl<C: Credential> Client<C> {
     /// Exports the events that were uploaded in a range of hours. They arrive while the archive does, so memory does not grow with it.
     ///
     /// An hour can be exported about two hours after it ended. One export holds at most 365 days and 4 GB; [`ExportRange::split`] cuts a
@@ -72,7 +72,11 @@ impl<C: CanExport> Client<C> {
     /// [`ErrorKind::Status`] with 504 for one that took Amplitude too long: [split](ExportRange::split) it. [`ErrorKind::Unauthorized`]
     /// for a wrong key, secret key or region; [`ErrorKind::NotFound`] for a 404 that is a web page and not Amplitude's;
     /// [`ErrorKind::Throttled`], [`ErrorKind::Transport`] and [`ErrorKind::Timeout`] by what happens on the way.
-    pub async fn export(&self, range: ExportRange) -> Result<Export> {
+    pub async fn export(&self, range: ExportRange) -> Result<Export>
+    where
+        // Here and not at the `impl`, so that the compiler says which credential can.
+        C: CanExport,
+    {
         if range.hours() > limits::EXPORT_DAYS * 24 {
             return Err(Error::invalid(&["range: is longer than the 365 days of one export; split it"]));
         }
