@@ -174,7 +174,7 @@ impl Shared {
             Some(hook) => {
                 let _ = platform::catch_panic(|| hook(notice));
             }
-            None => platform::log(&notice.message()),
+            None => platform::log(notice),
         }
     }
 

@@ -16,7 +16,7 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::AbortController;
 
 use crate::{
-    Config, Error, Result,
+    Config, Error, Notice, Result,
     pipeline::{Failure, Now, Reply},
 };
 
@@ -93,8 +93,8 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
     wasm_bindgen_futures::spawn_local(future);
 }
 
-pub(crate) fn log(message: &str) {
-    warn(&["amplitude: ", message].concat());
+pub(crate) fn log(notice: &Notice) {
+    warn(&["amplitude: ", &notice.message()].concat());
 }
 
 /// A panic ends the instance on this target, so there is nothing to catch.

@@ -11,6 +11,7 @@
 //! | `Transport::send` | reqwest | `fetch` |
 //! | `TransportOptions` | gzip, time limits, proxy, certificates | time limit |
 //! | `check_url` | https, or http on loopback | the same, or relative to the page |
+//! | `log` | `tracing`, without what may name a person | the console |
 //! | `catch_panic` | catches | runs: a panic ends the instance |
 //! | `Shared` | `Send + Sync` | everything |
 

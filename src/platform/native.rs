@@ -16,7 +16,7 @@ use url::Url;
 
 use super::http::{self, HttpOptions};
 use crate::{
-    Client, Config, Error, ErrorKind, Report, Result,
+    Client, Config, Error, ErrorKind, Notice, Report, Result,
     pipeline::{Failure, Now, Reply},
     server::Environment,
 };
@@ -66,8 +66,15 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(future);
 }
 
-pub(crate) fn log(message: &str) {
-    tracing::warn!(target: "amplitude_sdk", "{message}");
+/// What a plugin says of its failure may name a person, so that it is for those who ask for more than warnings.
+pub(crate) fn log(notice: &Notice) {
+    match notice {
+        Notice::PluginFailed { plugin, reason } => {
+            tracing::warn!(target: "amplitude_sdk", "plugin {plugin} failed and was skipped");
+            tracing::debug!(target: "amplitude_sdk", "plugin {plugin} failed: {reason}");
+        }
+        _ => tracing::warn!(target: "amplitude_sdk", "{notice}"),
+    }
 }
 
 /// Runs a caller's code so that its panic stays its own.

@@ -1,15 +1,16 @@
-//! A scripted ingestion server on loopback: records what it was sent, answers what the test says. Bodies are read by serde_json,
+//! A scripted server on loopback, with TLS or without: records what it was sent, answers what the test says. Bodies are read by serde_json,
 //! gzip by flate2, so that nothing here shares code with the client.
 
 use std::{
     collections::VecDeque,
     io::{BufRead, BufReader, Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
     thread,
     time::{Duration, Instant},
 };
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 
 /// What a test waits for at most; a passing test never comes near it.
@@ -23,7 +24,7 @@ pub(crate) enum Answer {
     /// Status, content type, body.
     Say(u16, &'static str, String),
     /// Status and a header line, with an empty JSON body.
-    Header(u16, &'static str),
+    Header(u16, String),
     /// Reads the request, then closes the connection without an answer.
     HangUp,
     /// Reads the request and answers nothing until the server ends.
@@ -58,21 +59,34 @@ struct State {
     script: VecDeque<Answer>,
     seen: Vec<Seen>,
     open: Vec<TcpStream>,
+    refusals: Vec<String>,
 }
 
 /// The server; it ends with the process.
 #[derive(Clone)]
 pub(crate) struct Stub {
     state: Arc<(Mutex<State>, Condvar)>,
-    address: String,
+    address: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
 }
+
+trait Connection: Read + Write {}
+impl<T: Read + Write> Connection for T {}
 
 impl Stub {
     pub(crate) fn start(script: impl IntoIterator<Item = Answer>) -> Self {
+        Self::launch(script, None)
+    }
+
+    pub(crate) fn start_tls(tls: Arc<ServerConfig>, script: impl IntoIterator<Item = Answer>) -> Self {
+        Self::launch(script, Some(tls))
+    }
+
+    fn launch(script: impl IntoIterator<Item = Answer>, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("bound").to_string();
+        let address = listener.local_addr().expect("bound");
         let state = State { script: script.into_iter().collect(), ..State::default() };
-        let stub = Self { state: Arc::new((Mutex::new(state), Condvar::new())), address };
+        let stub = Self { state: Arc::new((Mutex::new(state), Condvar::new())), address, tls };
         let server = stub.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -83,8 +97,26 @@ impl Stub {
         stub
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What stands before all paths.
+    pub(crate) fn base_url(&self) -> String {
+        match &self.tls {
+            None => format!("http://{}", self.address),
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+        }
+    }
+
+    /// Where HTTP V2 is.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/2/httpapi", self.address)
+        self.base_url() + "/2/httpapi"
+    }
+
+    /// Why TLS connections were not made.
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        self.state.0.lock().unwrap().refusals.clone()
     }
 
     /// All requests so far.
@@ -94,15 +126,23 @@ impl Stub {
 
     /// Waits until that many requests were read.
     pub(crate) fn wait_for_requests(&self, count: usize) -> Vec<Seen> {
+        self.wait(|state| state.seen.len() >= count).seen.clone()
+    }
+
+    /// Waits until that many TLS connections were not made.
+    pub(crate) fn wait_for_refusals(&self, count: usize) {
+        drop(self.wait(|state| state.refusals.len() >= count));
+    }
+
+    fn wait(&self, until: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.state.0.lock().unwrap();
-        while state.seen.len() < count {
-            let left = deadline.checked_duration_since(Instant::now()).unwrap_or_else(|| {
-                panic!("{} of {count} requests came in {PATIENCE:?}", state.seen.len());
-            });
+        while !until(&state) {
+            let left = deadline.checked_duration_since(Instant::now());
+            let left = left.unwrap_or_else(|| panic!("after {PATIENCE:?} there are {} requests", state.seen.len()));
             state = self.state.1.wait_timeout(state, left).unwrap().0;
         }
-        state.seen.clone()
+        state
     }
 
     /// Lets requests that meet [`Answer::Silence`] end.
@@ -113,10 +153,11 @@ impl Stub {
     }
 
     fn serve(&self, stream: TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream.try_clone().ok()?);
-        let mut writer = stream;
+        let socket = stream.try_clone().ok()?;
+        let mut reader = BufReader::new(self.accept(stream)?);
         loop {
             let seen = read_request(&mut reader)?;
+            let writer = reader.get_mut();
             let events = serde_json::from_str::<Value>(&seen.text)
                 .ok()
                 .and_then(|body| body["events"].as_array().map(Vec::len))
@@ -132,25 +173,39 @@ impl Stub {
                     let body = format!(
                         r#"{{"code":200,"events_ingested":{events},"payload_size_bytes":1,"server_upload_time":1396381378123}}"#
                     );
-                    respond(&mut writer, 200, "content-type: application/json", &body)?;
+                    respond(writer, 200, "content-type: application/json", &body)?;
                 }
-                Answer::Say(status, kind, body) => respond(&mut writer, status, &format!("content-type: {kind}"), &body)?,
-                Answer::Header(status, header) => respond(&mut writer, status, header, "{}")?,
+                Answer::Say(status, kind, body) => respond(writer, status, &format!("content-type: {kind}"), &body)?,
+                Answer::Header(status, header) => respond(writer, status, &header, "{}")?,
                 Answer::HangUp => {
-                    let _ = writer.shutdown(Shutdown::Both);
+                    let _ = socket.shutdown(Shutdown::Both);
                     return None;
                 }
                 Answer::Silence => {
-                    self.state.0.lock().unwrap().open.push(writer);
+                    self.state.0.lock().unwrap().open.push(socket);
                     return None;
                 }
             }
         }
     }
+
+    fn accept(&self, mut stream: TcpStream) -> Option<Box<dyn Connection>> {
+        let Some(tls) = &self.tls else { return Some(Box::new(stream)) };
+        let mut connection = ServerConnection::new(Arc::clone(tls)).ok()?;
+        while connection.is_handshaking() {
+            if let Err(error) = connection.complete_io(&mut stream) {
+                self.state.0.lock().unwrap().refusals.push(error.to_string());
+                self.state.1.notify_all();
+                return None;
+            }
+        }
+        Some(Box::new(StreamOwned::new(connection, stream)))
+    }
 }
 
-fn respond(writer: &mut TcpStream, status: u16, header: &str, body: &str) -> Option<()> {
-    write!(writer, "HTTP/1.1 {status} X\r\n{header}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).ok()
+fn respond(writer: &mut dyn Connection, status: u16, header: &str, body: &str) -> Option<()> {
+    write!(writer, "HTTP/1.1 {status} X\r\n{header}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).ok()?;
+    writer.flush().ok()
 }
 
 fn read_request(reader: &mut impl BufRead) -> Option<Seen> {

@@ -1,0 +1,120 @@
+//! What a configuration changes, and what it refuses.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use amplitude_sdk::{Client, Config, ErrorKind, Event, IngestionApi, LongStrings, Notice, ProjectKey};
+
+use crate::{
+    KEY, config, event,
+    support::{self, PATIENCE, Stub},
+};
+
+#[test]
+fn ids_are_checked_against_the_configuration() {
+    let stub = Stub::start([]);
+    let client = Client::new(config(&stub)).unwrap();
+    let error = client.track(Event::builder("e").user_id("abc").build().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(error.to_string(), "user_id: is shorter than 5 characters; see `min_id_length`");
+    assert!(error.into_event().is_some());
+    let error = client.track(Event::builder("e").build().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("device_id"), "{error}");
+
+    let lenient = Client::new(config(&stub).min_id_length(1)).unwrap();
+    lenient.track(Event::builder("e").user_id("abc").build().unwrap()).unwrap();
+    lenient.flush_blocking(PATIENCE);
+    assert_eq!(stub.seen().last().unwrap().json()["options"]["min_id_length"], 1);
+}
+
+#[test]
+fn long_strings_are_passed_warned_once_counted_or_refused() {
+    let stub = Stub::start([]);
+    let long = || Event::builder("long").user_id("user123").property("text", "ä".repeat(1025)).build().unwrap();
+    let notices = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&notices);
+    let client = Client::new(config(&stub).on_notice(move |notice| {
+        assert!(matches!(notice, Notice::LongString { event_type } if event_type == "long"));
+        seen.fetch_add(1, Ordering::SeqCst);
+    }))
+    .unwrap();
+    client.track(long()).unwrap();
+    client.track(long()).unwrap();
+    client.flush_blocking(PATIENCE);
+    let sent = stub.seen().iter().flat_map(support::Seen::events).next().unwrap();
+    assert_eq!(sent["event_properties"]["text"].as_str().unwrap().chars().count(), 1025);
+    assert_eq!(notices.load(Ordering::SeqCst), 1);
+    assert_eq!(client.counts().long_strings, 2);
+
+    let strict = Client::new(config(&stub).long_strings(LongStrings::Refuse)).unwrap();
+    let error = strict.track(long()).unwrap_err();
+    assert!(error.to_string().contains("1024"), "{error}");
+}
+
+#[test]
+fn gzip_follows_its_threshold() {
+    let stub = Stub::start([]);
+    let text = "long and repetitive ".repeat(50);
+    let big = || Event::builder("big").user_id("user123").property("text", text.as_str()).build().unwrap();
+    let compressed = Client::new(config(&stub).gzip(6, 500)).unwrap();
+    compressed.track(big()).unwrap();
+    compressed.flush_blocking(PATIENCE);
+    let plain = Client::new(config(&stub).gzip(6, 100_000)).unwrap();
+    plain.track(big()).unwrap();
+    plain.flush_blocking(PATIENCE);
+    let off = Client::new(config(&stub).no_gzip()).unwrap();
+    off.track(big()).unwrap();
+    off.flush_blocking(PATIENCE);
+    let seen = stub.seen();
+    assert_eq!(seen[0].header("content-encoding"), Some("gzip"));
+    assert!(seen[0].raw_bytes < seen[0].text.len() / 2);
+    assert_eq!(seen[1].header("content-encoding"), None);
+    assert_eq!(seen[2].header("content-encoding"), None);
+    assert_eq!(seen[0].events()[0]["event_properties"], seen[2].events()[0]["event_properties"]);
+}
+
+#[test]
+fn batches_keep_the_bounds_of_their_endpoint() {
+    let stub = Stub::start([]);
+    let client =
+        Client::new(config(&stub).api(IngestionApi::HttpV2).batch_bytes(10_000).flush_interval(Duration::from_secs(3600)))
+            .unwrap();
+    for index in 0..500 {
+        client.track(event(&format!("user-{index}"))).unwrap();
+    }
+    client.flush_blocking(PATIENCE);
+    let seen = stub.seen();
+    assert!(seen.len() >= 5);
+    for request in &seen {
+        assert!(request.text.len() <= 10_000, "{}", request.text.len());
+    }
+    assert_eq!(seen.iter().map(|request| request.events().len()).sum::<usize>(), 500);
+}
+
+#[test]
+fn bad_configuration_is_named() {
+    let base = || Config::new(ProjectKey::new(KEY).unwrap());
+    for (config, name) in [
+        (base().batch_events(0), "batch_events"),
+        (base().batch_events(2001), "batch_events"),
+        (base().batch_bytes(1_000_001), "batch_bytes"),
+        (base().batch_bytes(1), "batch_bytes"),
+        (base().queue_bytes(0), "queue_bytes"),
+        (base().max_in_flight(0), "max_in_flight"),
+        (base().min_id_length(0), "min_id_length"),
+        (base().server_url("not a url"), "url"),
+        (base().server_url(""), "url"),
+        (base().server_url("http://example.com/2/httpapi"), "https"),
+        (base().server_url("ftp://127.0.0.1/"), "https"),
+        (base().gzip(10, 0), "gzip"),
+    ] {
+        let error = Client::new(config).map(|_| ()).expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains(name), "{error} does not name {name}");
+    }
+}

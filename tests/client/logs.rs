@@ -1,0 +1,239 @@
+//! What logs may show: no secret at any level, nobody's data above debug. Each case runs in a child process that prints all of its log, that
+//! of its libraries too, because a process has one log and many tests.
+
+use std::{
+    env, fmt,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use amplitude_sdk::{
+    Client, Config, Event, Flow, Plugin, PluginError, ProjectKey,
+    server::{ExportRange, IngestOptions, Options},
+};
+use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
+
+use crate::{
+    KEY,
+    authority::{Authority, Identity},
+    block_on, event, pair, server,
+    support::{Answer, Stub},
+};
+
+const SENTINEL: &str = "sentinel-00c0ffee-of-a-secret";
+
+/// Prints everything that is logged, by `tracing` and by `log`, a line each with its level first.
+fn print_logs() {
+    struct Printer;
+    impl log::Log for Printer {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            println!("{} {}: {}", record.level(), record.target(), record.args());
+        }
+
+        fn flush(&self) {}
+    }
+    log::set_logger(&Printer).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .without_time()
+        .with_ansi(false)
+        .init();
+}
+
+fn child(case: &str) -> String {
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", &format!("logs::{case}"), "--nocapture"])
+        .env("LOGS_TEST", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+fn is_child() -> bool {
+    env::var_os("LOGS_TEST").is_some()
+}
+
+/// A text as it is, in hexadecimal digits and in Base64, at each of the three places that it can have in there.
+fn spellings(text: &str) -> Vec<String> {
+    let hex = |upper: bool| -> String {
+        text.bytes().map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") }).collect()
+    };
+    let mut spellings = vec![text.to_owned(), hex(false), hex(true), format!("{:?}", text.as_bytes())];
+    for before in 0..3 {
+        let shifted = ["x".repeat(before).as_bytes(), text.as_bytes()].concat();
+        for engine in [BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD] {
+            let encoded = engine.encode(&shifted);
+            // The first characters hold bytes from before, the last may hold bytes from behind.
+            let end = shifted.len() / 3 * 4;
+            spellings.push(encoded[if before == 0 { 0 } else { 4 }..end].to_owned());
+        }
+    }
+    spellings
+}
+
+fn found_in(text: &str, sentinel: &str) -> Vec<String> {
+    spellings(sentinel).into_iter().filter(|spelling| text.contains(spelling)).collect()
+}
+
+#[test]
+fn the_search_finds_what_it_looks_for() {
+    for before in ["", "x", "xy", "user:"] {
+        for behind in ["", "x", "xy"] {
+            let text = BASE64_STANDARD_NO_PAD.encode(format!("{before}{SENTINEL}{behind}"));
+            assert!(!found_in(&text, SENTINEL).is_empty(), "{before} {behind}");
+        }
+    }
+    assert!(found_in("nothing", SENTINEL).is_empty());
+}
+
+/// Prints what a user could print of an error.
+fn show(result: Result<impl fmt::Debug, amplitude_sdk::Error>) {
+    match result {
+        Ok(value) => println!("{value:?}"),
+        Err(error) => {
+            println!("{error} {error:?} {error:#?}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                println!("{cause} {cause:?}");
+                source = cause.source();
+            }
+        }
+    }
+}
+
+#[test]
+fn child_with_a_secret() {
+    if !is_child() {
+        return;
+    }
+    print_logs();
+    let authority = Authority::new();
+    let secret = pair(SENTINEL);
+    println!("{secret:?} {:#?}", secret.clone());
+    // A server that sends back what it was sent is of the kind that one meets.
+    let echo = format!("{{\"code\":400,\"error\":\"{KEY}:{SENTINEL} is wrong\"}}");
+    let answers = || {
+        [200, 400, 401, 403, 404, 429, 500, 302]
+            .map(|status| Answer::Say(status, "text/plain", echo.clone()))
+            .into_iter()
+            .chain([Answer::Header(302, format!("location: http://127.0.0.1:1/?secret={SENTINEL}")), Answer::HangUp])
+    };
+    let range = || ExportRange::parse("20260101T00", "20260101T23").unwrap();
+    for stub in [Stub::start(answers()), Stub::start_tls(authority.server(Identity::default()), answers())] {
+        let options = Options::new().base_url(stub.base_url()).add_root_certificate(&*authority.pem);
+        let client = server::Client::with_options(secret.clone(), options).unwrap();
+        println!("{client:?} {client:#?}");
+        for _ in 0..11 {
+            show(block_on(client.ingest(&mut [event("user123")], IngestOptions::new().with_secret())));
+        }
+        let stub = Stub::start(answers());
+        let client = server::Client::with_options(secret.clone(), Options::new().base_url(stub.base_url())).unwrap();
+        for _ in 0..11 {
+            show(block_on(client.export(range())));
+        }
+        assert_eq!(stub.seen().len(), 11);
+    }
+    // The same with nobody there.
+    let client = server::Client::with_options(secret, Options::new().base_url("http://127.0.0.1:1")).unwrap();
+    show(block_on(client.export(range())));
+    show(block_on(client.ingest(&mut [event("user123")], IngestOptions::new().with_secret())));
+    show(server::SecretKey::new(format!("{SENTINEL} ")));
+    show(server::SecretKey::new(SENTINEL.repeat(100)));
+    println!("done");
+}
+
+#[test]
+fn no_log_no_error_and_no_debug_text_shows_a_secret() {
+    let said = child("child_with_a_secret");
+    assert!(said.contains("\ndone\n"));
+    assert!(said.contains("DEBUG amplitude_sdk: ingesting"), "the log of this crate is not there: {said}");
+    for library in ["TRACE hyper", "DEBUG rustls", "DEBUG reqwest"] {
+        assert!(said.lines().any(|line| line.starts_with(library)), "no line of the log starts with {library}");
+    }
+    assert_eq!(found_in(&said, SENTINEL), Vec::<String>::new());
+    // The key is no secret, but a log is not where one looks for it.
+    assert_eq!(found_in(&said, KEY), Vec::<String>::new());
+}
+
+struct Fails(&'static str, bool);
+
+impl Plugin for Fails {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn process(&self, event: &mut Event) -> Result<Flow, PluginError> {
+        let text = format!("no profile of {}", event.user_id().unwrap_or_default());
+        if self.1 { panic!("{text}") } else { Err(text.into()) }
+    }
+}
+
+const PERSON: &str = "sentinel-person";
+
+#[test]
+fn child_with_a_person() {
+    if !is_child() {
+        return;
+    }
+    print_logs();
+    let reply = |status: u16, fields: &str| {
+        let body = format!(r#"{{"code":{status},"error":"{PERSON} is wrong",{fields}}}"#);
+        Answer::Say(status, "application/json", body)
+    };
+    let stub = Stub::start([
+        Answer::HangUp,
+        Answer::Say(200, "text/html", format!("<html>{PERSON}</html>")),
+        Answer::Say(403, "text/html", format!("<html>{PERSON}</html>")),
+        reply(400, r#""events_with_invalid_fields":{"sentinel-person":[0]}"#),
+        reply(400, r#""silenced_devices":["sentinel-person"],"silenced_events":[0]"#),
+        reply(429, r#""throttled_users":{"sentinel-person":31},"throttled_events":[0]"#),
+    ]);
+    let config = Config::new(ProjectKey::new(KEY).unwrap()).server_url(stub.url()).flush_interval(Duration::from_millis(5));
+    let config = config.plugin(Fails("fails", false)).plugin(Fails("panics", true)).queue_bytes(5000);
+    let client = Client::new(config).unwrap();
+    let of_a_person = || {
+        let long = PERSON.repeat(100);
+        let event = Event::builder("Product Purchased").user_id(PERSON).device_id("sentinel-person-device").ip(PERSON);
+        event.property(PERSON, long).user_property("name", PERSON).group(PERSON, PERSON).build().unwrap()
+    };
+    let receipts: Vec<_> = (0..2).map(|_| client.track_with_receipt(of_a_person()).unwrap()).collect();
+    for receipt in receipts {
+        block_on(receipt.settled());
+    }
+    stub.wait_for_requests(5);
+    while client.track(of_a_person()).is_ok() {}
+    client.track(Event::builder("a").user_id("x").property("name", PERSON).build().unwrap()).unwrap_err();
+    client.shutdown_blocking(Duration::from_millis(300));
+
+    let client = server::Client::with_options(pair(SENTINEL), Options::new().base_url(stub.base_url())).unwrap();
+    block_on(client.ingest(&mut [of_a_person()], IngestOptions::new())).ok();
+    println!("done");
+}
+
+#[test]
+fn no_log_above_debug_names_a_person() {
+    let said = child("child_with_a_person");
+    assert!(said.contains("\ndone\n"));
+    let above: Vec<_> = said
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| ["ERROR", "WARN", "INFO"].iter().any(|level| line.starts_with(level)))
+        .collect();
+    for text in
+        ["plugin fails failed", "plugin panics failed", "holds a string of more than 1024 characters", "delivery is paused"]
+    {
+        assert!(above.iter().any(|line| line.contains(text)), "{text:?} was not logged: {above:#?}");
+    }
+    let named: Vec<_> = above.iter().filter(|line| !found_in(line, PERSON).is_empty()).collect();
+    assert!(named.is_empty(), "{named:#?}");
+    // Why a plugin failed is for those who ask for more.
+    assert!(said.lines().any(|line| line.trim_start().starts_with("DEBUG") && line.contains("no profile of sentinel-person")));
+}
