@@ -21,6 +21,7 @@ Usage: amplitude-emulator [OPTIONS]
   --data DIR                    keep events in this folder        [default: memory]
   --project KEY:SECRET:REGION   a project, repeatable; us or eu   [default: see below]
   --throttle off|documented     throttle ids as documented        [default: off]
+             PER_SECOND:PER_DAY ... or at other numbers of events
   --silence DEVICE              refuse this device's events, repeatable
   --export-delay SECONDS        until an event can be exported    [default: 0]
   --help                        this text
@@ -60,11 +61,7 @@ fn run() -> Result<(), String> {
                 default_project = false;
                 builder.project(project(&value)?)
             }
-            "--throttle" => builder.throttle(match value.as_str() {
-                "off" => Throttle::Off,
-                "documented" => Throttle::Documented,
-                _ => return Err(format!("--throttle {value}: must be off or documented")),
-            }),
+            "--throttle" => builder.throttle(throttle(&value)?),
             "--silence" => builder.silence_device(value),
             _ => builder.export_delay(Duration::from_secs(
                 value.parse().map_err(|_| format!("--export-delay {value}: must be a number of seconds"))?,
@@ -79,6 +76,18 @@ fn run() -> Result<(), String> {
     // Who started it may not read on; the emulator runs all the same.
     let _ = io::stdout().write_all(text.as_bytes());
     emulator.wait().map_err(|error| error.to_string())
+}
+
+fn throttle(text: &str) -> Result<Throttle, String> {
+    let limits = || {
+        let (per_second, per_day) = text.split_once(':')?;
+        Some(Throttle::Limits { per_second: per_second.parse().ok()?, per_day: per_day.parse().ok()? })
+    };
+    match text {
+        "off" => Ok(Throttle::Off),
+        "documented" => Ok(Throttle::Documented),
+        _ => limits().ok_or_else(|| format!("--throttle {text}: must be off, documented or PER_SECOND:PER_DAY")),
+    }
 }
 
 /// Errors name the place, never the keys.

@@ -213,6 +213,7 @@ fn the_program_refuses_what_it_does_not_know() {
         (&["--port"], "--port: has no value"),
         (&["--port", "70000"], "--port 70000: must be"),
         (&["--throttle", "some"], "--throttle some: must be"),
+        (&["--throttle", "30:-1"], "--throttle 30:-1: must be"),
         (&["--export-delay", "-1"], "--export-delay -1: must be"),
         (&["--project", "a:b"], "--project: must be KEY:SECRET:REGION"),
         (&["--project", ":sentinel:us"], "--project: a key is empty"),

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { createServer } from 'node:http'
+import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { extname, join, normalize, resolve } from 'node:path'
 import { chromium } from 'playwright-core'
@@ -13,10 +13,19 @@ export const pkg = join(root, 'pkg')
 /** The emulator's default project. */
 export const KEY = 'demo0000000000000000000000000key'
 
-async function json(response) {
-  const answer = await response
-  if (!answer.ok) throw new Error(`${answer.url}: ${answer.status} ${await answer.text()}`)
-  return answer.status === 204 ? undefined : answer.json()
+/** JSON of an answer. Not by `fetch`, whose timers a test that mocks timers would tick. */
+function json(url, body) {
+  return new Promise((found, failed) => {
+    const headers = { 'content-type': 'application/json' }
+    const request = http.request(url, { method: body ? 'POST' : 'GET', headers, agent: false }, async (answer) => {
+      let text = ''
+      for await (const chunk of answer.setEncoding('utf8')) text += chunk
+      if (answer.statusCode >= 300) return failed(new Error(`${url}: ${answer.statusCode} ${text}`))
+      found(text ? JSON.parse(text) : undefined)
+    })
+    request.on('error', failed)
+    request.end(body && JSON.stringify(body))
+  })
 }
 
 /** Starts an emulator and waits until it listens. */
@@ -36,13 +45,12 @@ export async function emulator(t, ...options) {
   const all = async (name) => {
     const items = []
     for (;;) {
-      const page = await json(fetch(`${url}/_emulator/${name}?after=${items.at(-1)?.number ?? 0}`))
+      const page = await json(`${url}/_emulator/${name}?after=${items.at(-1)?.number ?? 0}`)
       if (!page.length) return items
       items.push(...page)
     }
   }
-  const post = (name, body) =>
-    json(fetch(`${url}/_emulator/${name}`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }))
+  const post = (name, body) => json(`${url}/_emulator/${name}`, body)
   return {
     url,
     httpV2: `${url}/2/httpapi`,
@@ -51,8 +59,8 @@ export async function emulator(t, ...options) {
     events: async () => (await all('events')).map(({ event }) => event),
     /** What it answered, in order: path, status, number of events. */
     requests: () => all('requests'),
-    people: () => json(fetch(`${url}/_emulator/people`)),
-    state: () => json(fetch(`${url}/_emulator/state`)),
+    people: () => json(`${url}/_emulator/people`),
+    state: () => json(`${url}/_emulator/state`),
     fault: (fault) => post('faults', fault),
     silence: (device_id) => post('silence', { device_id }),
     advance: (advance_ms) => post('clock', { advance_ms }),
@@ -74,7 +82,7 @@ const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'applic
 
 /** Serves folders and texts of HTML or JavaScript: `{ '/pkg/': folder, '/': text, '/sw.js': text }`. Answers with its address. */
 export async function serve(t, places) {
-  const server = createServer((request, response) => {
+  const server = http.createServer((request, response) => {
     const path = normalize(new URL(request.url, 'http://localhost').pathname)
     const send = (type, body) => response.setHeader('content-type', type ?? 'application/octet-stream').end(body)
     if (typeof places[path] === 'string' && !path.endsWith('/')) return send(TYPES[extname(path)], places[path])
@@ -113,3 +121,9 @@ export function folder(t) {
   t.after(() => rmSync(dir, { recursive: true, force: true }))
   return dir
 }
+
+/** The insert ids of events, by which a test names them. */
+export const names = (events) => events.map(({ insert_id }) => insert_id)
+
+/** Properties that take about so many bytes, in strings that nobody shortens. */
+export const large = (bytes) => ({ list: Array.from({ length: Math.ceil(bytes / 1000) }, () => 'x'.repeat(997)) })
