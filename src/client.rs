@@ -12,7 +12,7 @@ use std::{
 use crate::{
     Error, ErrorKind, Event, Result,
     config::Config,
-    driver::Shared,
+    driver::{Shared, Ticket},
     event::{GroupIdentify, Identify, Revenue},
     pipeline::{Counts, DropReason, Outcome, RecordId, Report},
     platform,
@@ -84,22 +84,30 @@ impl Client {
         Ok(self.accept(event, true)?.unwrap_or_else(|| Receipt::new(0)))
     }
 
-    /// Queues an event, after waiting for room in the queue where there is none.
+    /// Queues an event, after waiting for room in the queue where there is none. Waiting calls are served in their order, and the room that
+    /// they wait for is kept from others, so that a large event is not starved by small ones.
     ///
     /// # Errors
     /// As [`Client::track`], but never [`ErrorKind::Full`].
-    pub async fn track_when_ready(&self, mut event: Event) -> Result<()> {
+    pub async fn track_when_ready(&self, event: Event) -> Result<()> {
+        let shared = &self.0.0;
+        let (original, event) = self.prepare(event)?;
+        let Some(mut event) = event else { return Ok(()) };
+        let mut place: Option<Place> = None;
         loop {
-            let error = match self.track(event) {
-                Err(error) if error.kind() == ErrorKind::Full => error,
-                done => return done,
+            let error = match shared.admit(event, false, place.as_ref().map(|place| place.ticket)) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
             };
             let needed = error.needed_bytes();
-            match error.into_event() {
-                Some(refused) => event = refused,
-                None => return Err(Error::new(ErrorKind::Full, "the queue is full")),
+            event = match error.kind() {
+                ErrorKind::Full => error.into_event(),
+                _ => return Err(given_back(error, original)),
             }
-            self.capacity(needed).await;
+            .ok_or_else(|| Error::new(ErrorKind::Full, "the queue is full"))?;
+            let (ticket, promise) = shared.join_line(needed);
+            place = Some(Place { ticket, shared: Arc::clone(shared) });
+            promise.await;
         }
     }
 
@@ -158,24 +166,52 @@ impl Client {
     }
 
     fn accept(&self, event: Event, want_receipt: bool) -> Result<Option<Receipt>> {
+        let (original, event) = self.prepare(event)?;
+        match event {
+            Some(event) => self.0.0.admit(event, want_receipt, None).map_err(|error| given_back(error, original)),
+            None => Ok(want_receipt.then(|| {
+                let receipt = Receipt::new(0);
+                receipt.stored.set(Ok(()));
+                receipt.settled.set(Outcome::Dropped(DropReason::Plugin));
+                receipt
+            })),
+        }
+    }
+
+    /// The event as the plugins leave it, `None` where one drops it; before it, where there are plugins, the event as it was.
+    fn prepare(&self, event: Event) -> Result<(Option<Event>, Option<Event>)> {
         let shared = &self.0.0;
         if shared.config.plugins.is_empty() {
-            return shared.admit(event, want_receipt);
+            return Ok((None, Some(event)));
         }
-        // What a caller gets back from a refusal is what he gave, or a second try would meet the plugins twice.
-        let original = event.clone();
-        match run_plugins(shared, event) {
-            Some(event) => shared.admit(event, want_receipt).map_err(|error| error.with_event(original)),
-            None => {
-                shared.count_dropped(DropReason::Plugin);
-                let receipt = want_receipt.then(|| Receipt::new(0));
-                if let Some(receipt) = &receipt {
-                    receipt.stored.set(Ok(()));
-                    receipt.settled.set(Outcome::Dropped(DropReason::Plugin));
-                }
-                Ok(receipt)
-            }
+        if let Err(error) = shared.check_open() {
+            return Err(error.with_event(event));
         }
+        let processed = run_plugins(shared, event.clone());
+        if processed.is_none() {
+            shared.count_dropped(DropReason::Plugin);
+        }
+        Ok((Some(event), processed))
+    }
+}
+
+/// What a caller gets back from a refusal is what he gave, or a second try would meet the plugins twice.
+fn given_back(error: Error, original: Option<Event>) -> Error {
+    match original {
+        Some(event) => error.with_event(event),
+        None => error,
+    }
+}
+
+/// A place in the line for room, given up when its call ends.
+struct Place {
+    ticket: Ticket,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.leave_line(self.ticket);
     }
 }
 
@@ -190,7 +226,8 @@ fn run_plugins(shared: &Shared, mut event: Event) -> Option<Event> {
             None => "panicked".to_owned(),
         };
         event = before;
-        shared.notify(&Notice::PluginFailed { plugin: plugin.name().to_owned(), reason: failure });
+        let name = platform::catch_panic(|| plugin.name().to_owned()).unwrap_or_else(|| "whose name panicked".to_owned());
+        shared.notify(&Notice::PluginFailed { plugin: name, reason: failure });
     }
     Some(event)
 }

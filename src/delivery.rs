@@ -49,9 +49,9 @@ impl Delivery {
         Self { pipeline, store: MemoryStore::new(), envelope, loaded: Vec::new() }
     }
 
-    /// Queues a record's bytes.
-    pub(crate) fn admit(&mut self, header: Header, record: &[u8], now: Now) -> Result<Admitted> {
-        let id = self.pipeline.offer(header).map_err(|refusal| refusal.into_error(record.len()))?;
+    /// Queues a record's bytes, where that leaves as many free as `keep`.
+    pub(crate) fn admit(&mut self, header: Header, record: &[u8], keep: usize, now: Now) -> Result<Admitted> {
+        let id = self.pipeline.offer(header, keep).map_err(|refusal| refusal.into_error(record.len()))?;
         let stored = self.store.append(id, record);
         let wake = if stored {
             self.pipeline.stored(id, now)

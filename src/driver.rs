@@ -2,12 +2,14 @@
 //!
 //! [`Shared`] is what clients and the loop hold in common. Everything that decides is in `pipeline`; here is only doing.
 
+mod receipts;
+mod rooms;
+
 use std::{
-    collections::VecDeque,
     future::{Future, poll_fn},
     mem,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     task::Poll,
     time::Duration,
 };
@@ -24,6 +26,9 @@ use crate::{
     plugin::{Notice, Progress},
     promise::{Promise, Signal, lock},
 };
+use receipts::Receipts;
+use rooms::Rooms;
+pub(crate) use rooms::Ticket;
 
 /// One client's state, shared by its clones and its driver.
 pub(crate) struct Shared {
@@ -42,41 +47,10 @@ struct Core {
     replies: Vec<(BatchId, Result<Reply, Failure>)>,
     receipts: Receipts,
     flushes: Vec<PendingFlush>,
-    /// Who waits for how much room.
-    rooms: Vec<(usize, Promise<()>)>,
+    rooms: Rooms,
     driver: DriverState,
     /// Nobody can track any more: the driver ends when nothing is pending.
     closing: bool,
-}
-
-/// The receipts that somebody may hold, by their records' numbers, which rise: a window of places, the empty ones at its ends cut off.
-#[derive(Default)]
-struct Receipts {
-    first: RecordId,
-    places: VecDeque<Option<Receipt>>,
-}
-
-impl Receipts {
-    /// Numbers rise from call to call.
-    fn insert(&mut self, id: RecordId, receipt: &Receipt) {
-        if self.places.is_empty() {
-            self.first = id;
-        }
-        while self.first + (self.places.len() as u64) < id {
-            self.places.push_back(None);
-        }
-        self.places.push_back(Some(receipt.clone()));
-    }
-
-    fn remove(&mut self, id: RecordId) -> Option<Receipt> {
-        let at = usize::try_from(id.checked_sub(self.first)?).ok()?;
-        let receipt = self.places.get_mut(at)?.take();
-        while let Some(None) = self.places.front() {
-            self.places.pop_front();
-            self.first += 1;
-        }
-        receipt
-    }
 }
 
 #[derive(PartialEq)]
@@ -106,31 +80,38 @@ impl Shared {
             replies: Vec::new(),
             receipts: Receipts::default(),
             flushes: Vec::new(),
-            rooms: Vec::new(),
+            rooms: Rooms::default(),
             driver: DriverState::NotStarted,
             closing: false,
         };
         Ok(Self { config, core: Mutex::new(core), signal: Signal::default() })
     }
 
-    /// Checks an event against the configuration, seals it and queues it.
-    pub(crate) fn admit(self: &Arc<Self>, event: Event, want_receipt: bool) -> Result<Option<Receipt>> {
-        match self.try_admit(&event, want_receipt) {
+    /// Whether events are still taken.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        lock(&self.core).check_open()
+    }
+
+    /// Checks an event against the configuration, seals it and queues it. A ticket is a place in the line for room, which this gives up.
+    pub(crate) fn admit(self: &Arc<Self>, event: Event, want_receipt: bool, ticket: Option<Ticket>) -> Result<Option<Receipt>> {
+        match self.try_admit(&event, want_receipt, ticket) {
             Ok(receipt) => Ok(receipt),
             Err(error) => Err(error.with_event(event)),
         }
     }
 
-    fn try_admit(self: &Arc<Self>, event: &Event, want_receipt: bool) -> Result<Option<Receipt>> {
+    fn try_admit(self: &Arc<Self>, event: &Event, want_receipt: bool, ticket: Option<Ticket>) -> Result<Option<Receipt>> {
         event.check_ids(self.config.min_id_chars())?;
         let long_strings = event.long_strings();
         self.config.long_strings.check(long_strings)?;
         let now = platform::now();
         let mut guard = lock(&self.core);
         let core = &mut *guard;
-        if core.closing {
-            return Err(Error::new(ErrorKind::Closed, "the client was shut down"));
-        }
+        let keep = match ticket {
+            Some(ticket) => core.rooms.leave(ticket),
+            None => core.rooms.kept(),
+        };
+        core.check_open()?;
         if core.driver == DriverState::NotStarted {
             self.start_driver()?;
             core.driver = DriverState::Running;
@@ -145,7 +126,7 @@ impl Shared {
         let sealed = event.seal(&stamp, &mut core.scratch);
         let bytes = core.scratch.len();
         let header = Header { user: sealed.user, device: sealed.device, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
-        let admitted = core.delivery.admit(header, &core.scratch, now)?;
+        let admitted = core.delivery.admit(header, &core.scratch, keep, now)?;
         let receipt = want_receipt.then(|| Receipt::new(admitted.id));
         if let Some(receipt) = &receipt {
             core.receipts.insert(admitted.id, receipt);
@@ -197,15 +178,34 @@ impl Shared {
         String::from_utf8(text).unwrap_or_default()
     }
 
+    /// Keeps when there is room for that many bytes beside what others wait for.
     pub(crate) fn wait_for_room(&self, bytes: usize) -> Promise<()> {
-        let promise = Promise::new();
         let mut core = lock(&self.core);
-        if core.delivery.pipeline.has_room(bytes) {
-            promise.set(());
-        } else {
-            core.rooms.push((bytes, promise.clone()));
-        }
+        let promise = core.rooms.ask(bytes);
+        self.grant_rooms(core);
         promise
+    }
+
+    /// A place in the line for room, and when it is there.
+    pub(crate) fn join_line(&self, bytes: usize) -> (Ticket, Promise<()>) {
+        let mut core = lock(&self.core);
+        let place = core.rooms.join(bytes);
+        self.grant_rooms(core);
+        place
+    }
+
+    pub(crate) fn leave_line(&self, ticket: Ticket) {
+        let mut core = lock(&self.core);
+        core.rooms.leave(ticket);
+        self.grant_rooms(core);
+    }
+
+    /// Whoever changes the line sees to it himself: the driver has no reason to wake for it.
+    fn grant_rooms(&self, mut core: MutexGuard<'_, Core>) {
+        let mut granted = Vec::new();
+        core.grant_rooms(&mut granted);
+        drop(core);
+        granted.into_iter().for_each(|room| room.set(()));
     }
 
     pub(crate) fn flush(&self, deadline: Duration) -> Promise<Report> {
@@ -229,7 +229,7 @@ impl Shared {
     fn flush_through(&self, core: &mut Core, deadline: Duration, ends_client: bool) -> Promise<Report> {
         let promise = Promise::new();
         let now = platform::now();
-        let pending = core.delivery.pipeline.counts().pending;
+        let pending = core.delivery.pipeline.unsettled();
         let flush = PendingFlush {
             through: core.delivery.pipeline.last_id(),
             deadline_ms: now.mono_ms.saturating_add(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
@@ -317,7 +317,7 @@ impl Core {
             self.obey(now, effects);
         }
         self.answer_flushes(now, effects);
-        self.grant_rooms(effects);
+        self.grant_rooms(&mut effects.rooms);
         if self.closing && self.delivery.pipeline.counts().pending == 0 {
             self.driver = DriverState::Stopped;
             return None;
@@ -354,9 +354,11 @@ impl Core {
         effects.reports.extend(done.map(|flush| (flush.promise, flush.report)));
     }
 
-    /// Room goes to those who wait longest; each is given what he asked for once, and tries for himself.
-    fn grant_rooms(&mut self, effects: &mut Effects) {
-        let granted = self.rooms.extract_if(.., |(bytes, _)| self.delivery.pipeline.has_room(*bytes));
-        effects.rooms.extend(granted.map(|(_, promise)| promise));
+    fn grant_rooms(&mut self, granted: &mut Vec<Promise<()>>) {
+        self.rooms.grant(&self.delivery.pipeline, self.closing, granted);
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closing { Err(Error::new(ErrorKind::Closed, "the client was shut down")) } else { Ok(()) }
     }
 }

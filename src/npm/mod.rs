@@ -96,7 +96,7 @@ impl Core {
             device: id_hash(values[fields::DEVICE_ID]),
             bytes: u32::try_from(event.len()).unwrap_or(u32::MAX),
         };
-        let admitted = self.delivery.admit(header, event.as_bytes(), now(mono_ms, unix_ms)).map_err(js)?;
+        let admitted = self.delivery.admit(header, event.as_bytes(), 0, now(mono_ms, unix_ms)).map_err(js)?;
         if admitted.wake {
             self.host.wake();
         }

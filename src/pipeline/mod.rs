@@ -239,9 +239,9 @@ impl Pipeline {
         }
     }
 
-    /// Takes a record into the books, or refuses it. The caller appends it to the store under the id and then tells [`Pipeline::stored`]
+    /// Takes a record into the books, or refuses it where that would leave fewer bytes free than `keep`. The caller appends it to the store under the id and then tells [`Pipeline::stored`]
     /// or [`Input::StoreFailed`].
-    pub(crate) fn offer(&mut self, header: Header) -> Result<RecordId, Refusal> {
+    pub(crate) fn offer(&mut self, header: Header, keep: usize) -> Result<RecordId, Refusal> {
         let bytes = header.bytes as usize;
         if bytes + self.config.envelope_bytes > self.config.batch_bytes {
             return Err(Refusal::TooLarge { limit: self.config.batch_bytes });
@@ -249,7 +249,7 @@ impl Pipeline {
         if bytes > self.config.queue_bytes {
             return Err(Refusal::TooLarge { limit: self.config.queue_bytes });
         }
-        if !self.has_room(bytes) {
+        if !self.fits(bytes.saturating_add(keep)) {
             return Err(Refusal::Full);
         }
         let id = self.next_id;
@@ -400,9 +400,23 @@ impl Pipeline {
         self.last_now = now;
     }
 
-    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
         let queued = usize::try_from(self.counts.pending_bytes).unwrap_or(usize::MAX);
-        queued == 0 || queued.saturating_add(bytes) <= self.config.queue_bytes || planted("the queue has no bound")
+        queued.saturating_add(bytes) <= self.config.queue_bytes || planted("the queue has no bound")
+    }
+
+    /// As [`Pipeline::fits`]; an empty queue has room for what never fits, or who asks for that would wait for ever.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.counts.pending_bytes == 0 || self.fits(bytes)
+    }
+
+    /// The records whose [`Action::Settle`] the driver has not seen.
+    pub(crate) fn unsettled(&self) -> u64 {
+        let settled = self.actions.iter().map(|action| match action {
+            Action::Settle { ids, .. } => ids.len() as u64,
+            _ => 0,
+        });
+        self.counts.pending + settled.sum::<u64>()
     }
 
     pub(crate) fn counts(&self) -> Counts {

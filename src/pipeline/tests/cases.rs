@@ -18,7 +18,7 @@ impl Case {
 
     fn offer(&mut self, user: &str, device: &str) -> RecordId {
         let header = Header { user: Some(lanes::id_hash(user)), device: Some(lanes::id_hash(device)), bytes: 100 };
-        self.pipeline.offer(header).expect("there is room")
+        self.pipeline.offer(header, 0).expect("there is room")
     }
 
     /// Offered and stored.
@@ -280,4 +280,16 @@ fn an_event_of_unknown_fate_is_not_sent_after_seven_days() {
     case.pass(7 * 86_400_000);
     let (sends, settled) = case.obey();
     assert_eq!((sends.len(), settled), (0, vec![(vec![id], Outcome::Unknown)]));
+}
+
+#[test]
+fn an_outcome_that_was_not_told_yet_counts_as_open() {
+    let mut case = Case::new(config());
+    let failed = case.offer("u", "d");
+    case.track("u", "d");
+    case.pipeline.handle(Input::StoreFailed(failed), case.now);
+    // A flush that starts here hears of both.
+    assert_eq!((case.pipeline.counts().pending, case.pipeline.unsettled()), (1, 2));
+    let (_, settled) = case.obey();
+    assert_eq!((settled.len(), case.pipeline.unsettled()), (1, 1));
 }

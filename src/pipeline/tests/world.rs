@@ -143,7 +143,7 @@ impl World {
         }
         let device = (device < 4).then(|| hash("d", device));
         let user = hash("u", user % 3);
-        if let Ok(id) = self.pipeline().offer(Header { user: Some(user), device, bytes }) {
+        if let Ok(id) = self.pipeline().offer(Header { user: Some(user), device, bytes }, 0) {
             let lane = device.unwrap_or(user);
             self.records.insert(id, Record { lane, user, bytes, held: None, touched: None, not_before: 0 });
             self.appends.push(id);
