@@ -12,9 +12,10 @@ export function settings(options) {
     throw new AmplitudeError(`options.${name}: ${what}`)
   }
   const take = (name, good, what, standard) => {
-    const { [name]: value = standard } = left
+    const value = left[name]
     delete left[name]
-    if (value !== standard && !good(value)) refuse(name, `must be ${what}`)
+    if (value === undefined) return standard
+    if (!good(value)) refuse(name, `must be ${what}`)
     return value
   }
   const whole = (name, least, most, standard) =>

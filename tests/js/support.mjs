@@ -1,7 +1,8 @@
-// What the tests share: an emulator on a free port, a static server, Chromium. Each ends with its test.
+// What the tests share: an emulator on a free port, the installed package, a static server, Chromium. Each ends with its test, `t`;
+// where it is the file's, `t` is `{ after }` of node:test.
 
-import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { extname, join, normalize, resolve } from 'node:path'
@@ -80,17 +81,15 @@ export async function until(what, check, patience = 20_000) {
 
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm', '.json': 'application/json', '.css': 'text/css' }
 
-/** Serves folders and texts of HTML or JavaScript: `{ '/pkg/': folder, '/': text, '/sw.js': text }`. Answers with its address. */
+/** Serves texts and, where a path ends with a slash, folders: `{ '/page.html': '<p>', '/pkg/': folder }`. Answers with its address. */
 export async function serve(t, places) {
   const server = http.createServer((request, response) => {
-    const path = normalize(new URL(request.url, 'http://localhost').pathname)
-    const send = (type, body) => response.setHeader('content-type', type ?? 'application/octet-stream').end(body)
-    if (typeof places[path] === 'string' && !path.endsWith('/')) return send(TYPES[extname(path)], places[path])
-    const place = Object.keys(places).filter((it) => it.endsWith('/') && path.startsWith(it)).sort((a, b) => b.length - a.length)[0]
-    if (place && /^\s*</.test(places[place])) return path === place ? send('text/html', places[place]) : response.writeHead(404).end()
-    const file = place && join(places[place], path.slice(place.length) || 'index.html')
-    if (!file || !statSync(file, { throwIfNoEntry: false })?.isFile()) return response.writeHead(404).end()
-    send(TYPES[extname(file)], readFileSync(file))
+    const path = new URL(request.url, 'http://localhost').pathname
+    const place = Object.keys(places).find((it) => (it.endsWith('/') ? path.startsWith(it) : path === it))
+    const file = place?.endsWith('/') && join(places[place], normalize(path.slice(place.length)))
+    const body = file ? statSync(file, { throwIfNoEntry: false })?.isFile() && readFileSync(file) : places[place]
+    if (!body) return response.writeHead(404).end()
+    response.setHeader('content-type', TYPES[extname(path)] ?? 'text/html').end(body)
   })
   await new Promise((done) => server.listen(0, '127.0.0.1', done))
   t.after(() => {
@@ -101,26 +100,56 @@ export async function serve(t, places) {
 }
 
 /** One Chromium for the tests of a file. */
-export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
+export async function launch(t) {
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
+  t.after(() => browser.close())
+  return browser
 }
 
-/** A page with storage of its own that fails its test when it throws. */
+/** A page whose storage nobody else sees; what it throws by itself fails the test. */
 export async function open(t, browser, url) {
   const context = await browser.newContext()
-  t.after(() => context.close())
   const page = await context.newPage()
-  page.on('pageerror', (error) => t.diagnostic(`the page threw: ${error.stack}`))
-  if (url) await page.goto(url)
+  const thrown = []
+  page.on('pageerror', (error) => thrown.push(error))
+  t.after(async () => {
+    await context.close()
+    if (thrown.length) throw new AggregateError(thrown, `the page threw: ${thrown.map(String).join(', ')}`)
+  })
+  await page.goto(url)
   return page
 }
 
-/** A folder that goes when the test ends. */
+/** A folder that goes with the test. */
 export function folder(t) {
   const dir = mkdtempSync(join(tmpdir(), 'amplitude-sdk-'))
   t.after(() => rmSync(dir, { recursive: true, force: true }))
   return dir
 }
+
+/** Runs a program to its end; what it prints. */
+export function run(cwd, program, ...args) {
+  const { status, error, stdout, stderr } = spawnSync(program, args, { cwd, encoding: 'utf8', timeout: 120_000 })
+  if (error) throw error
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${status}\n${stdout}${stderr}`)
+  return stdout
+}
+
+/** An application that has the packed package from its .tgz, and these files. */
+export function application(t, files = {}) {
+  const dir = folder(t)
+  const [{ filename }] = JSON.parse(run(pkg, 'npm', 'pack', '--json', '--ignore-scripts', '--pack-destination', dir))
+  writeFileSync(join(dir, 'package.json'), JSON.stringify({ name: 'application', private: true, type: 'module' }))
+  run(dir, 'npm', 'install', '--offline', '--no-audit', '--no-fund', '--ignore-scripts', join(dir, filename))
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(join(dir, name, '..'), { recursive: true })
+    writeFileSync(join(dir, name), text)
+  }
+  return dir
+}
+
+/** The package's folder in an application. */
+export const installed = (dir) => join(dir, 'node_modules/amplitude-sdk-wasm')
 
 /** The insert ids of events, by which a test names them. */
 export const names = (events) => events.map(({ insert_id }) => insert_id)
