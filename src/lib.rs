@@ -36,3 +36,8 @@ pub use crate::{
     plugin::{Flow, Notice, Plugin, PluginError, Progress},
     region::Region,
 };
+
+/// The examples of the README are tested like those of the documentation.
+#[cfg(all(doctest, not(target_family = "wasm")))]
+#[doc = include_str!("../README.md")]
+struct Readme;
