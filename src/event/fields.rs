@@ -107,6 +107,11 @@ pub(super) fn name(at: usize) -> &'static str {
     FIELDS.get(at).map_or("", |(name, _)| name)
 }
 
+/// The place of a field that the rules look at.
+pub(super) fn ruled(name: &str) -> Option<usize> {
+    FIELDS.iter().take(RULED).position(|(field, _)| *field == name)
+}
+
 /// A field's place in the table and its shape.
 pub(super) fn find(name: &str) -> Result<(usize, Shape)> {
     let at = FIELDS.iter().position(|(field, _)| *field == name);

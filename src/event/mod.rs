@@ -234,13 +234,15 @@ impl Event {
 
     /// The rules that concern more than one field.
     fn check(&self) -> Result<()> {
-        let objects = [&self.user_properties, &self.groups, &self.group_properties].map(Properties::object_text);
         let mut values: rules::Values<'_> = [""; fields::RULED];
-        for (at, value) in values.iter_mut().enumerate() {
-            *value = match at.checked_sub(fields::USER_PROPERTIES) {
-                Some(object) => &objects[object],
-                None => self.fields.raw(fields::name(at)).unwrap_or_default(),
-            };
+        for (name, value) in self.fields.iter() {
+            if let Some(at) = fields::ruled(name) {
+                values[at] = value;
+            }
+        }
+        let objects = [&self.user_properties, &self.groups, &self.group_properties].map(Properties::object_text);
+        for (value, object) in values[fields::USER_PROPERTIES..].iter_mut().zip(&objects) {
+            *value = object;
         }
         rules::check(&values)
     }
