@@ -158,9 +158,10 @@ impl Pipeline {
             }
         }
         let mut rejected = throttled.rejected;
-        for device in throttled.silenced {
-            let silenced = batch.entries.iter().enumerate().filter(|(_, entry)| entry.lane == device);
-            rejected.extend(silenced.map(|(index, _)| (index, Rejection::Silenced)));
+        for (index, entry) in batch.entries.iter().enumerate() {
+            if throttled.silenced.contains(&entry.lane) {
+                rejected.push((index, Rejection::Silenced));
+            }
         }
         for (device, wait) in throttled.devices {
             if batch.entries.iter().any(|entry| entry.lane == device) {
@@ -189,6 +190,7 @@ impl Pipeline {
             parked.extend(extract(part, &mut |entry| {
                 let until = self.lanes.waits(entry, now.mono_ms);
                 if until > 0 {
+                    // Those behind it wait too, though their users may not.
                     self.lanes.wait(entry.lane, until);
                 }
                 until > 0

@@ -10,10 +10,12 @@
 mod applied;
 mod backoff;
 mod counts;
+mod cut;
 mod id_map;
 mod lanes;
 mod outcome;
 mod reply;
+mod seam;
 pub(crate) mod verdict;
 
 #[cfg(test)]
@@ -29,41 +31,17 @@ const fn planted(_: &str) -> bool {
 
 use std::collections::VecDeque;
 
-use self::{
-    backoff::Jitter,
-    lanes::{Lanes, Taken},
-};
+use self::{backoff::Jitter, lanes::Lanes};
 pub(crate) use self::{
     backoff::{Backoff, millis},
     lanes::fnv1a,
+    seam::{Action, BatchId, Header, Input, Now, PipelineConfig, RecordId, Refusal},
     verdict::{Failure, Reply},
 };
 pub use self::{
     counts::{Counts, Report},
     outcome::{DropReason, Outcome, Rejection},
 };
-use crate::{Error, ErrorKind, limits};
-
-/// A record's number, rising with the order of `track`.
-pub(crate) type RecordId = u64;
-
-/// A batch's number.
-pub(crate) type BatchId = u64;
-
-/// The time, twice: one clock that only runs forward for waiting, and the wall clock for ages.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Now {
-    pub(crate) mono_ms: u64,
-    pub(crate) unix_ms: u64,
-}
-
-/// What the pipeline must know of a record: its ids' hashes and its size.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Header {
-    pub(crate) user: Option<u64>,
-    pub(crate) device: Option<u64>,
-    pub(crate) bytes: u32,
-}
 
 /// A header on its way.
 #[derive(Clone, Copy, Debug)]
@@ -75,76 +53,6 @@ struct Entry {
     bytes: u32,
     /// When the first attempt was made that the server may have taken, in seconds of the pipeline's own clock; 0: there was none.
     first_attempt: u32,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct PipelineConfig {
-    pub(crate) batch_events: usize,
-    /// Bytes of a whole request, envelope included.
-    pub(crate) batch_bytes: usize,
-    pub(crate) envelope_bytes: usize,
-    pub(crate) flush_interval_ms: u64,
-    pub(crate) flush_events: usize,
-    pub(crate) flush_bytes: usize,
-    pub(crate) queue_bytes: usize,
-    pub(crate) max_in_flight: usize,
-    pub(crate) backoff: Backoff,
-}
-
-/// Why an offer was refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Refusal {
-    /// The queue is at its bound.
-    Full,
-    /// The record fits into no request, or into no queue.
-    TooLarge { limit: usize },
-}
-
-impl Refusal {
-    pub(crate) fn into_error(self, bytes: usize) -> Error {
-        match self {
-            Self::Full => Error::full(bytes),
-            Self::TooLarge { limit } => Error::new(
-                ErrorKind::TooLarge,
-                [
-                    "event: its ",
-                    &crate::json::decimal(bytes as u64),
-                    " bytes of JSON fit into no request, or no queue, of ",
-                    &crate::json::decimal(limit as u64),
-                    " bytes",
-                ]
-                .concat(),
-            ),
-        }
-    }
-}
-
-/// What the driver tells.
-#[derive(Debug)]
-pub(crate) enum Input {
-    /// The store did not take the record.
-    StoreFailed(RecordId),
-    /// The body of the batch is complete.
-    Loaded { batch: BatchId },
-    /// The store could not load the batch's records now; those in `lost` it never will.
-    LoadFailed { batch: BatchId, lost: Vec<RecordId> },
-    /// The request ended.
-    Reply { batch: BatchId, reply: Result<Reply, Failure> },
-    /// Send what waits without waiting for more.
-    Flush,
-}
-
-/// What the driver is to do.
-#[derive(Debug)]
-pub(crate) enum Action {
-    /// Load these records into a body of that many bytes, in this order, then feed [`Input::Loaded`].
-    Load { batch: BatchId, ids: Vec<RecordId>, bytes: usize },
-    /// Send the batch's body, then feed [`Input::Reply`].
-    Send { batch: BatchId },
-    /// The outcome of these records is known; the store may forget them.
-    Settle { ids: Vec<RecordId>, outcome: Outcome },
-    /// The owner should hear that delivery is paused, and why.
-    Paused { reason: &'static str },
 }
 
 /// An entry that the store was asked to hold, and its answer.
@@ -210,9 +118,6 @@ pub(crate) struct Pipeline {
     clock_ms: u64,
     last_now: Now,
 }
-
-/// An event of unknown fate is not sent again in the last twelve hours of the deduplication window.
-const RESEND_SECS: u32 = (limits::DEDUP_DAYS * 86_400 - 12 * 3600) as u32;
 
 impl Pipeline {
     pub(crate) fn new(config: PipelineConfig, seed: u64) -> Self {
@@ -462,84 +367,6 @@ impl Pipeline {
             || self.ready.len() >= self.config.flush_events
             || self.ready_bytes >= self.config.flush_bytes
             || self.flush_at.is_some_and(|at| at <= now.mono_ms)
-    }
-
-    /// Cuts a batch from open lanes first, whose records are older, then from the ready queue. Records that must wait are parked on the way;
-    /// the way is bounded, so that a cut never costs more the more is queued.
-    fn cut(&mut self, now: Now) -> Option<Action> {
-        let id = self.next_batch;
-        self.next_batch += 1;
-        let (max_events, max_bytes) = (self.config.batch_events, self.config.batch_bytes);
-        let mut bytes = self.config.envelope_bytes;
-        let mut count = 0;
-        let mut fits = |entry: &Entry| {
-            let comma = usize::from(count > 0 && !planted("a comma is not counted"));
-            let larger = bytes + comma + entry.bytes as usize;
-            let fits = count < max_events + usize::from(planted("a batch of one too many")) && larger <= max_bytes;
-            if fits {
-                bytes = larger;
-                count += 1;
-            }
-            fits
-        };
-
-        let mut entries = Vec::new();
-        let mut lanes = Vec::new();
-        let now_ms = now.mono_ms;
-        self.lanes.take_open(id, now_ms, &mut entries, &mut lanes, &mut fits);
-        let mut scans = 4 * max_events + 1000;
-        while let Some(&entry) = self.ready.front() {
-            if scans == 0 {
-                break;
-            }
-            scans -= 1;
-            match self.lanes.take(&entry, id, now_ms, &mut fits) {
-                Taken::Full => break,
-                Taken::Parked => {}
-                Taken::Again => entries.push(entry),
-                Taken::New => {
-                    lanes.push(entry.lane);
-                    entries.push(entry);
-                }
-            }
-            self.ready.pop_front();
-            self.ready_bytes -= entry.bytes as usize;
-        }
-        match self.ready.back() {
-            None => self.flush_at = None,
-            Some(newest) if self.flush_at.is_some_and(|at| at <= now_ms) => {
-                // What this batch has no room for has waited as long.
-                self.flush_through = self.flush_through.max(newest.id);
-                self.flush_at = Some(now_ms.saturating_add(self.config.flush_interval_ms));
-            }
-            Some(_) => {}
-        }
-        if entries.is_empty() {
-            return None;
-        }
-        let state = BatchState::Loading;
-        self.start(Batch { id, state, entries, later: Vec::new(), lanes, sent_secs: 0, failures: 0 }, now)
-    }
-
-    /// Has a batch loaded, without the records that are too old to be sent again and those whose ids have come to wait.
-    fn start(&mut self, mut batch: Batch, now: Now) -> Option<Action> {
-        let oldest = secs(self.clock_ms).saturating_sub(RESEND_SECS);
-        let old = applied::extract(&mut batch.entries, &mut |entry| (1..oldest).contains(&entry.first_attempt));
-        self.settle(&old, Outcome::Unknown);
-        if !planted("a throttled user's other device goes") {
-            self.park(&mut batch, now);
-        }
-        if batch.entries.is_empty() {
-            self.go_on(batch, now.mono_ms, now);
-            return None;
-        }
-        batch.state = BatchState::Loading;
-        let records: usize = batch.entries.iter().map(|entry| entry.bytes as usize).sum();
-        let bytes = self.config.envelope_bytes + records + batch.entries.len() - 1;
-        let ids = batch.entries.iter().map(|entry| entry.id).collect();
-        let action = Action::Load { batch: batch.id, ids, bytes };
-        self.batches.push(batch);
-        Some(action)
     }
 }
 

@@ -1,0 +1,96 @@
+//! What the pipeline and those around it tell each other: records and their numbers in, actions out, answers in. No action is waited for; a
+//! store or a network answers when it can, and in any order.
+
+use super::{Backoff, Failure, Outcome, Reply};
+use crate::{Error, ErrorKind};
+
+/// A record's number, rising with the order of `track`.
+pub(crate) type RecordId = u64;
+
+/// A batch's number.
+pub(crate) type BatchId = u64;
+
+/// The time, twice: one clock that only runs forward for waiting, and the wall clock for ages.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Now {
+    pub(crate) mono_ms: u64,
+    pub(crate) unix_ms: u64,
+}
+
+/// What the pipeline must know of a record: its ids' hashes and its size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) user: Option<u64>,
+    pub(crate) device: Option<u64>,
+    pub(crate) bytes: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PipelineConfig {
+    pub(crate) batch_events: usize,
+    /// Bytes of a whole request, envelope included.
+    pub(crate) batch_bytes: usize,
+    pub(crate) envelope_bytes: usize,
+    pub(crate) flush_interval_ms: u64,
+    pub(crate) flush_events: usize,
+    pub(crate) flush_bytes: usize,
+    pub(crate) queue_bytes: usize,
+    pub(crate) max_in_flight: usize,
+    pub(crate) backoff: Backoff,
+}
+
+/// Why an offer was refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refusal {
+    /// The queue is at its bound.
+    Full,
+    /// The record fits into no request, or into no queue.
+    TooLarge { limit: usize },
+}
+
+impl Refusal {
+    pub(crate) fn into_error(self, bytes: usize) -> Error {
+        match self {
+            Self::Full => Error::full(bytes),
+            Self::TooLarge { limit } => Error::new(
+                ErrorKind::TooLarge,
+                [
+                    "event: its ",
+                    &crate::json::decimal(bytes as u64),
+                    " bytes of JSON fit into no request, or no queue, of ",
+                    &crate::json::decimal(limit as u64),
+                    " bytes",
+                ]
+                .concat(),
+            ),
+        }
+    }
+}
+
+/// What the driver tells.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The store did not take the record.
+    StoreFailed(RecordId),
+    /// The body of the batch is complete.
+    Loaded { batch: BatchId },
+    /// The store could not load the batch's records now; those in `lost` it never will.
+    LoadFailed { batch: BatchId, lost: Vec<RecordId> },
+    /// The request ended.
+    Reply { batch: BatchId, reply: Result<Reply, Failure> },
+    /// Send what waits without waiting for more.
+    Flush,
+}
+
+/// What the driver is to do.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Load these records into a body of that many bytes, in this order, then feed [`Input::Loaded`].
+    Load { batch: BatchId, ids: Vec<RecordId>, bytes: usize },
+    /// Send the batch's body, then feed [`Input::Reply`].
+    Send { batch: BatchId },
+    /// The outcome of these records is known; the store may forget them.
+    Settle { ids: Vec<RecordId>, outcome: Outcome },
+    /// The owner should hear that delivery is paused, and why.
+    Paused { reason: &'static str },
+}
