@@ -42,7 +42,7 @@ struct Core {
     delivery: Delivery,
     insert_ids: InsertIds,
     /// The record being sealed; kept for its capacity.
-    scratch: Vec<u8>,
+    scratch: String,
     /// Answers that the driver has not fed to the pipeline yet.
     replies: Vec<(BatchId, Result<Reply, Failure>)>,
     receipts: Receipts,
@@ -76,7 +76,7 @@ impl Shared {
         let core = Core {
             delivery: Delivery::new(&config, u64::from_le_bytes(seed)),
             insert_ids: InsertIds::new(),
-            scratch: Vec::new(),
+            scratch: String::new(),
             replies: Vec::new(),
             receipts: Receipts::default(),
             flushes: Vec::new(),
@@ -126,7 +126,7 @@ impl Shared {
         let sealed = event.seal(&stamp, &mut core.scratch);
         let bytes = core.scratch.len();
         let header = Header { user: sealed.user, device: sealed.device, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
-        let admitted = core.delivery.admit(header, &core.scratch, keep, now)?;
+        let admitted = core.delivery.admit(header, core.scratch.as_bytes(), keep, now)?;
         let receipt = want_receipt.then(|| Receipt::new(admitted.id));
         if let Some(receipt) = &receipt {
             core.receipts.insert(admitted.id, receipt);

@@ -11,19 +11,20 @@ pub(crate) struct Malformed(pub(crate) &'static str);
 pub(crate) type Result<T> = std::result::Result<T, Malformed>;
 
 /// Appends `text` as a JSON string, quotes included.
-pub(crate) fn push_string(out: &mut Vec<u8>, text: &str) {
-    let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
-    out.push(b'"');
-    let mut from = 0;
-    while let Some(plain) = bytes.get(from..).map(plain_prefix) {
-        let until = from + plain;
-        out.extend_from_slice(&bytes[from..until]);
-        let Some(&byte) = bytes.get(until) else { break };
+pub(crate) fn push_string(out: &mut String, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push('"');
+    let mut rest = text;
+    loop {
+        let plain = plain_prefix(rest.as_bytes());
+        // What needs an escape is one byte of ASCII.
+        let Some((head, tail)) = rest.split_at_checked(plain) else { break };
+        out.push_str(head);
+        let Some(byte) = tail.bytes().next() else { break };
         push_escape(out, byte);
-        from = until + 1;
+        rest = &tail[1..];
     }
-    out.push(b'"');
+    out.push('"');
 }
 
 /// Whether a text stands in JSON as it is.
@@ -47,25 +48,38 @@ fn plain_prefix(bytes: &[u8]) -> usize {
         }
         at += 8;
     }
-    at + bytes[at..].iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+    at + bytes[at..].iter().take_while(|&&byte| !ENDS_PLAIN[usize::from(byte)]).count()
 }
 
-fn push_escape(out: &mut Vec<u8>, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
+/// The bytes that cannot stand in a string as they are.
+const ENDS_PLAIN: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        ends[control] = true;
+        control += 1;
+    }
+    ends[b'"' as usize] = true;
+    ends[b'\\' as usize] = true;
+    ends
+};
+
+fn push_escape(out: &mut String, byte: u8) {
     let short = match byte {
         b'"' | b'\\' => byte,
         b'\n' => b'n',
         b'\r' => b'r',
         b'\t' => b't',
         _ => {
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
+            out.push_str("\\u00");
+            for digit in [byte >> 4, byte & 15] {
+                out.extend(char::from_digit(u32::from(digit), 16));
+            }
             return;
         }
     };
-    out.push(b'\\');
-    out.push(short);
+    out.push('\\');
+    out.push(char::from(short));
 }
 
 /// Pulls values out of a JSON text, left to right.
@@ -384,15 +398,15 @@ pub(crate) fn decimal(value: u64) -> String {
 }
 
 /// Appends a whole number.
-pub(crate) fn push_integer(out: &mut Vec<u8>, value: i64) {
+pub(crate) fn push_integer(out: &mut String, value: i64) {
     if value < 0 {
-        out.push(b'-');
+        out.push('-');
     }
     push_unsigned(out, value.unsigned_abs());
 }
 
 /// Appends a whole number.
-pub(crate) fn push_unsigned(out: &mut Vec<u8>, value: u64) {
+pub(crate) fn push_unsigned(out: &mut String, value: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = value;
@@ -405,5 +419,5 @@ pub(crate) fn push_unsigned(out: &mut Vec<u8>, value: u64) {
             break;
         }
     }
-    out.extend_from_slice(&digits[at..]);
+    out.push_str(str::from_utf8(&digits[at..]).unwrap_or_default());
 }

@@ -10,7 +10,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use = "an event is made by `build`"]
 pub struct EventBuilder {
-    event: Event,
+    /// In a box, because each setter moves the builder.
+    event: Box<Event>,
     /// The text of the first error.
     problem: Option<String>,
 }
@@ -27,7 +28,7 @@ macro_rules! setters {
 
 impl EventBuilder {
     pub(super) fn new(event_type: &str) -> Self {
-        Self { event: Event::empty(), problem: None }.field("event_type", event_type)
+        Self { event: Box::new(Event::empty()), problem: None }.field("event_type", event_type)
     }
 
     /// Carries an error from before the building to its end.
@@ -178,7 +179,7 @@ impl EventBuilder {
             return Err(Error::new(ErrorKind::Invalid, problem));
         }
         self.event.check()?;
-        Ok(self.event)
+        Ok(*self.event)
     }
 
     /// Sets a field that stands in the table of fields.

@@ -89,7 +89,7 @@ impl Event {
             }
             let from = reader.offset();
             let long_strings = fields::check(&key, shape, &mut reader)?;
-            event.supply(&key, reader.slice(from).as_bytes(), long_strings);
+            event.supply(&key, reader.slice(from), long_strings);
         }
         debug_assert_eq!(event.long_strings(), long_strings);
         Ok(event)
@@ -146,7 +146,7 @@ impl Event {
         reader.end().map_err(|malformed| Error::at(name, malformed.0))?;
         let mut changed = self.clone();
         changed.fields.remove(name);
-        changed.fields.add_raw(name, json.trim().as_bytes(), long_strings);
+        changed.fields.add_raw(name, json.trim(), long_strings);
         changed.check()?;
         *self = changed;
         Ok(())
@@ -183,10 +183,9 @@ impl Event {
     /// The event as HTTP V2 takes it.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut text = Vec::new();
+        let mut text = String::new();
         self.write(&mut text, |_| {});
-        // Only whole strings are ever written.
-        String::from_utf8(text).unwrap_or_default()
+        text
     }
 
     /// How many strings Amplitude will shorten: those of more than 1024 characters, counted as UTF-16 code units.
@@ -200,7 +199,7 @@ impl Event {
     }
 
     /// Adds a field whose JSON text was checked; answers whether the event did not have it yet, or else nothing has changed.
-    pub(crate) fn supply(&mut self, name: &str, json: &[u8], long_strings: u32) -> bool {
+    pub(crate) fn supply(&mut self, name: &str, json: &str, long_strings: u32) -> bool {
         self.fields.add_raw(name, json, long_strings)
     }
 

@@ -15,7 +15,7 @@ use crate::{
 /// `"key":value,"key":value`, and where each key and value stands.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Object {
-    text: Vec<u8>,
+    text: String,
     entries: Vec<Entry>,
     /// Containers inside each other at most, this one included.
     depth: u8,
@@ -43,15 +43,11 @@ impl Entry {
 
 impl Object {
     pub(crate) fn with_capacity(bytes: usize, keys: usize) -> Self {
-        Self { text: Vec::with_capacity(bytes), entries: Vec::with_capacity(keys), depth: 1, long_strings: 0 }
+        Self { text: String::with_capacity(bytes), entries: Vec::with_capacity(keys), depth: 1, long_strings: 0 }
     }
 
-    pub(crate) fn text(&self) -> &[u8] {
+    pub(crate) fn text(&self) -> &str {
         &self.text
-    }
-
-    pub(crate) fn str(&self) -> &str {
-        self.slice(0..self.text.len())
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -86,18 +82,18 @@ impl Object {
     }
 
     /// Adds a key whose value's JSON text was checked; answers whether the key was new, or else nothing has changed.
-    pub(crate) fn add_raw(&mut self, key: &str, json: &[u8], long_strings: u32) -> bool {
+    pub(crate) fn add_raw(&mut self, key: &str, json: &str, long_strings: u32) -> bool {
         if self.position(key).is_some() {
             return false;
         }
         if !self.text.is_empty() {
-            self.text.push(b',');
+            self.text.push(',');
         }
         let start = self.text.len();
         json::push_string(&mut self.text, key);
-        self.text.push(b':');
+        self.text.push(':');
         let value = self.text.len();
-        self.text.extend_from_slice(json);
+        self.text.push_str(json);
         self.entries.push(Entry { start: place(start), value: place(value), end: place(self.text.len()) });
         self.long_strings += long_strings;
         true
@@ -115,11 +111,15 @@ impl Object {
     pub(crate) fn set(&mut self, path: &str, key: &str, value: impl PropertyValue) -> Result<()> {
         let start = self.text.len();
         if start > 0 {
-            self.text.push(b',');
+            self.text.push(',');
+        } else {
+            // Enough for most events at once.
+            self.text.reserve(240);
+            self.entries.reserve(8);
         }
         let key_start = self.text.len();
         json::push_string(&mut self.text, key);
-        self.text.push(b':');
+        self.text.push(':');
         let value_start = self.text.len();
         let mut writer = ValueWriter::new(&mut self.text);
         value.write(&mut writer);
@@ -135,8 +135,7 @@ impl Object {
 
     /// Lists an entry whose text was just appended; an older one of the same key goes.
     fn push(&mut self, path: &str, entry: Entry, depth: usize, long_strings: u32) -> Result<()> {
-        let key = self.text.get(entry.key()).unwrap_or_default();
-        let older = self.entries.iter().position(|older| self.text.get(older.key()).unwrap_or_default() == key);
+        let older = self.find(self.slice(entry.key()));
         if older.is_none() && self.entries.len() == limits::KEYS {
             return Err(Error::at(path, "has more than 1000 keys"));
         }
@@ -179,12 +178,12 @@ impl Object {
             scan.value(reader, 2)?;
             let start = object.text.len() + usize::from(!object.text.is_empty());
             if start > 0 {
-                object.text.push(b',');
+                object.text.push(',');
             }
             json::push_string(&mut object.text, &key);
-            object.text.push(b':');
+            object.text.push(':');
             let value = object.text.len();
-            object.text.extend_from_slice(reader.slice(value_start).as_bytes());
+            object.text.push_str(reader.slice(value_start));
             let entry = Entry { start: place(start), value: place(value), end: place(object.text.len()) };
             if object.position(&key).is_some() {
                 return Err(scan.error("stands twice"));
@@ -197,18 +196,22 @@ impl Object {
 
     fn position(&self, key: &str) -> Option<usize> {
         if json::is_plain(key) {
-            self.entries.iter().position(|entry| self.text.get(entry.key()) == Some(key.as_bytes()))
-        } else {
-            let mut escaped = Vec::new();
-            json::push_string(&mut escaped, key);
-            let escaped = escaped.get(1..escaped.len() - 1)?;
-            self.entries.iter().position(|entry| self.text.get(entry.key()) == Some(escaped))
+            return self.find(key);
         }
+        let mut escaped = String::new();
+        json::push_string(&mut escaped, key);
+        self.find(escaped.get(1..escaped.len() - 1)?)
+    }
+
+    /// Looks for a key as it stands in the text. Lengths are compared first, because most keys differ in theirs.
+    fn find(&self, key: &str) -> Option<usize> {
+        let text = self.text.as_bytes();
+        let is = |range: Range<usize>| range.len() == key.len() && text.get(range) == Some(key.as_bytes());
+        self.entries.iter().position(|entry| is(entry.key()))
     }
 
     fn slice(&self, range: Range<usize>) -> &str {
-        // Only whole strings are ever written.
-        self.text.get(range).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.text.get(range).unwrap_or_default()
     }
 }
 

@@ -72,7 +72,7 @@ impl Properties {
 
     /// The object's JSON text; empty where there is no property.
     pub(super) fn object_text(&self) -> String {
-        if self.is_empty() { String::new() } else { ["{", self.0.str(), "}"].concat() }
+        if self.is_empty() { String::new() } else { ["{", self.0.text(), "}"].concat() }
     }
 
     /// How many properties there are.

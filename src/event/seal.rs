@@ -30,17 +30,17 @@ impl Event {
     }
 
     /// Appends the record's bytes. Every value was checked when it was set.
-    pub(crate) fn seal(&self, stamp: &Stamp<'_>, out: &mut Vec<u8>) -> Sealed {
+    pub(crate) fn seal(&self, stamp: &Stamp<'_>, out: &mut String) -> Sealed {
         self.write(out, |out| {
             if self.fields.raw("time").is_none() {
-                out.extend_from_slice(b",\"time\":");
+                out.push_str(",\"time\":");
                 json::push_integer(out, stamp.time_ms);
             }
             if self.fields.raw("insert_id").is_none() {
-                push_text(out, b",\"insert_id\":\"", stamp.insert_id);
+                push_text(out, ",\"insert_id\":\"", stamp.insert_id);
             }
             if self.fields.raw("library").is_none() {
-                push_text(out, b",\"library\":\"", stamp.library);
+                push_text(out, ",\"library\":\"", stamp.library);
             }
         });
         let hash = |name| self.fields.raw(name).and_then(id_hash);
@@ -48,24 +48,24 @@ impl Event {
     }
 
     /// Appends the event's JSON, with what `more` adds to its fields. An event always has a type, so a comma always fits.
-    pub(super) fn write(&self, out: &mut Vec<u8>, more: impl FnOnce(&mut Vec<u8>)) {
-        out.push(b'{');
-        out.extend_from_slice(self.fields.text());
+    pub(super) fn write(&self, out: &mut String, more: impl FnOnce(&mut String)) {
+        out.push('{');
+        out.push_str(self.fields.text());
         more(out);
-        let objects: [(&[u8], &Object); 4] = [
-            (b",\"event_properties\":{", &self.event_properties.0),
-            (b",\"user_properties\":{", &self.user_properties.0),
-            (b",\"groups\":{", &self.groups.0),
-            (b",\"group_properties\":{", &self.group_properties.0),
+        let objects: [(&str, &Object); 4] = [
+            (",\"event_properties\":{", &self.event_properties.0),
+            (",\"user_properties\":{", &self.user_properties.0),
+            (",\"groups\":{", &self.groups.0),
+            (",\"group_properties\":{", &self.group_properties.0),
         ];
         for (head, object) in objects {
             if !object.is_empty() {
-                out.extend_from_slice(head);
-                out.extend_from_slice(object.text());
-                out.push(b'}');
+                out.push_str(head);
+                out.push_str(object.text());
+                out.push('}');
             }
         }
-        out.push(b'}');
+        out.push('}');
     }
 }
 
@@ -75,8 +75,8 @@ pub(crate) fn id_hash(json: &str) -> Option<u64> {
 }
 
 /// Neither a UUID nor a library's name holds a character that JSON escapes.
-fn push_text(out: &mut Vec<u8>, head: &[u8], text: &str) {
-    out.extend_from_slice(head);
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'"');
+fn push_text(out: &mut String, head: &str, text: &str) {
+    out.push_str(head);
+    out.push_str(text);
+    out.push('"');
 }

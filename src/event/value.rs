@@ -21,7 +21,7 @@ pub trait Sealed {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct ValueWriter<'a> {
-    text: &'a mut Vec<u8>,
+    text: &'a mut String,
     level: usize,
     deepest: usize,
     long_strings: u32,
@@ -29,7 +29,7 @@ pub struct ValueWriter<'a> {
 }
 
 impl<'a> ValueWriter<'a> {
-    pub(crate) fn new(text: &'a mut Vec<u8>) -> Self {
+    pub(crate) fn new(text: &'a mut String) -> Self {
         Self { text, level: 0, deepest: 0, long_strings: 0, problem: None }
     }
 
@@ -62,14 +62,14 @@ impl<'a> ValueWriter<'a> {
     fn list<T: Sealed>(&mut self, items: &[T]) {
         self.level += 1;
         self.deepest = self.deepest.max(self.level);
-        self.text.push(b'[');
+        self.text.push('[');
         for (index, item) in items.iter().enumerate() {
             if index > 0 {
-                self.text.push(b',');
+                self.text.push(',');
             }
             item.write(self);
         }
-        self.text.push(b']');
+        self.text.push(']');
         self.level -= 1;
     }
 }
@@ -100,7 +100,7 @@ values! {
     str, value, out => out.string(value);
     String, value, out => out.string(value);
     std::borrow::Cow<'_, str>, value, out => out.string(value);
-    bool, value, out => out.text.extend_from_slice(if *value { b"true" } else { b"false" });
+    bool, value, out => out.text.push_str(if *value { "true" } else { "false" });
     f32, value, out => out.float(f64::from(*value));
     f64, value, out => out.float(*value);
     i8, value, out => json::push_integer(out.text, i64::from(*value));
@@ -128,7 +128,7 @@ impl<T: Sealed> Sealed for Option<T> {
     fn write(&self, out: &mut ValueWriter<'_>) {
         match self {
             Some(value) => value.write(out),
-            None => out.text.extend_from_slice(b"null"),
+            None => out.text.push_str("null"),
         }
     }
 }
@@ -158,9 +158,9 @@ impl PropertyValue for Properties {}
 impl Sealed for Properties {
     fn write(&self, out: &mut ValueWriter<'_>) {
         let object = &self.0;
-        out.text.push(b'{');
-        out.text.extend_from_slice(object.text());
-        out.text.push(b'}');
+        out.text.push('{');
+        out.text.push_str(object.text());
+        out.text.push('}');
         out.deepest = out.deepest.max(out.level + object.depth());
         out.long_strings += object.long_strings();
     }

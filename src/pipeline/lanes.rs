@@ -13,9 +13,9 @@ use crate::json;
 
 /// The hash of an id, over its JSON text without quotes: what sealing sees. Two ids with one hash share a lane, which costs time alone.
 pub(crate) fn id_hash(id: &str) -> u64 {
-    let mut text = Vec::with_capacity(id.len() + 2);
+    let mut text = String::with_capacity(id.len() + 2);
     json::push_string(&mut text, id);
-    fnv1a(text.get(1..text.len() - 1).unwrap_or_default())
+    fnv1a(text.as_bytes().get(1..text.len() - 1).unwrap_or_default())
 }
 
 /// FNV-1a, 64 bits.

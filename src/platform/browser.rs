@@ -68,8 +68,8 @@ pub(crate) fn parse_number(text: &str) -> f64 {
 }
 
 /// Appends the shortest text that reads as the number again.
-pub(crate) fn push_number(out: &mut Vec<u8>, value: f64) {
-    out.extend_from_slice(number_text(value).as_bytes());
+pub(crate) fn push_number(out: &mut String, value: f64) {
+    out.push_str(&number_text(value));
 }
 
 /// Waits at least that long. Engines take 31 bits of milliseconds; the loop that waits longer wakes early and sleeps again.

@@ -53,8 +53,8 @@ pub(crate) fn parse_number(text: &str) -> f64 {
 }
 
 /// Appends the shortest text that reads as the number again.
-pub(crate) fn push_number(out: &mut Vec<u8>, value: f64) {
-    out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+pub(crate) fn push_number(out: &mut String, value: f64) {
+    out.push_str(zmij::Buffer::new().format_finite(value));
 }
 
 pub(crate) async fn sleep(duration: Duration) {

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use zeroize::Zeroizing;
+
 use crate::{
     Error, ErrorKind, Event, IngestionApi, Rejection, Result,
     context::{Envelope, InsertIds},
@@ -135,7 +137,7 @@ impl<C: Credential> Client<C> {
         let mut ids = Vec::with_capacity(events.len());
         let mut insert_ids = InsertIds::new();
         let envelope = Envelope::new(self.credential.project_key(), options.min_id_length);
-        let mut body = Vec::new();
+        let (mut body, mut record) = (Vec::new(), String::new());
         envelope.open(&mut body);
         for (index, event) in events.iter_mut().enumerate() {
             event
@@ -144,9 +146,11 @@ impl<C: Credential> Client<C> {
             if index > 0 {
                 body.push(b',');
             }
-            event.supply("time", json::decimal(now.unix_ms).as_bytes(), 0);
-            event.supply("insert_id", ["\"", insert_ids.next(), "\""].concat().as_bytes(), 0);
-            let sealed = event.seal(&Stamp { time_ms: 0, insert_id: "", library: platform::LIBRARY }, &mut body);
+            event.supply("time", &json::decimal(now.unix_ms), 0);
+            event.supply("insert_id", &["\"", insert_ids.next(), "\""].concat(), 0);
+            let sealed = event.seal(&Stamp { time_ms: 0, insert_id: "", library: platform::LIBRARY }, &mut record);
+            body.extend_from_slice(record.as_bytes());
+            record.clear();
             ids.push(Ids { user: sealed.user, device: sealed.device });
         }
         envelope.close(&mut body, now.unix_ms);
@@ -156,7 +160,9 @@ impl<C: Credential> Client<C> {
             })?;
             body.pop();
             body.extend_from_slice(b",\"secret\":");
-            json::push_string(&mut body, secret.expose());
+            let mut text = Zeroizing::new(String::with_capacity(2 * secret.expose().len() + 2));
+            json::push_string(&mut text, secret.expose());
+            body.extend_from_slice(text.as_bytes());
             body.push(b'}');
         }
         if body.len() > options.api.bytes() {
