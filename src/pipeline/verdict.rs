@@ -70,11 +70,11 @@ pub(crate) enum Wait {
 }
 
 const NOT_AMPLITUDE: &str = "an answer with status 2xx is not Amplitude's; is there a proxy or a login page in between?";
-const INVALID_KEY: &str = "the server does not know the API key; is it mistyped, or of the other region?";
-const MISSING_FIELD: &str = "the server misses a field of the request itself, such as the API key";
+pub(crate) const INVALID_KEY: &str = "the server does not know the API key; is it mistyped, or of the other region?";
+pub(crate) const MISSING_FIELD: &str = "the server misses a field of the request itself, such as the API key";
 const REFUSED: &str = "the server or something in between refuses the requests";
-const CHANGED: &str = "the server cannot read the requests; does a proxy in between change them?";
-const WRONG_ADDRESS: &str = "the server has nothing at this address; is the server URL right?";
+pub(crate) const CHANGED: &str = "the server cannot read the requests; does a proxy in between change them?";
+pub(crate) const WRONG_ADDRESS: &str = "the server has nothing at this address; is the server URL right?";
 
 /// Judges a reply to a request of `count` events.
 pub(crate) fn judge(reply: &Reply, count: usize) -> Verdict {

@@ -11,7 +11,7 @@ use crate::{
     json, limits,
     pipeline::{
         Reply,
-        verdict::{Throttled, Verdict, Wait, judge},
+        verdict::{CHANGED, INVALID_KEY, MISSING_FIELD, Throttled, Verdict, WRONG_ADDRESS, Wait, judge},
     },
     platform::{self, http},
     server::{CanIngest, Client, Credential, client::transport_error},
@@ -201,9 +201,10 @@ fn read(reply: &Reply, events: &[Ids]) -> Result<Ingested> {
         Verdict::Unexplained => failed(ErrorKind::Invalid, "the server refuses the events and does not say which"),
         Verdict::Retry { .. } if reply.status == 429 => failed(ErrorKind::Throttled, "the server asks to slow down (429)"),
         Verdict::Retry { .. } => failed(ErrorKind::Status, "the server answered with an error status"),
-        Verdict::Fault { reason, .. } => match reply.status {
-            400 | 401 | 403 => failed(ErrorKind::Unauthorized, reason),
-            404 => failed(ErrorKind::NotFound, reason),
+        Verdict::Fault { reason, .. } => match (reply.status, reason) {
+            (400, INVALID_KEY | MISSING_FIELD) | (401 | 403, _) => failed(ErrorKind::Unauthorized, reason),
+            (400, WRONG_ADDRESS) | (404, _) => failed(ErrorKind::NotFound, reason),
+            (400, CHANGED) => failed(ErrorKind::Invalid, reason),
             _ => failed(ErrorKind::Protocol, reason),
         },
     }

@@ -95,6 +95,8 @@ fn other_answers_are_errors_of_their_kinds() {
         (400, r#"{"code":400,"error":"Invalid API key: demo0000000000000000000000000key"}"#, ErrorKind::Unauthorized),
         (400, r#"{"code":400,"error":"Request missing required field","missing_field":"api_key"}"#, ErrorKind::Unauthorized),
         (400, r#"{"code":400,"error":"Invalid JSON request body"}"#, ErrorKind::Invalid),
+        (400, r#"{"code":400,"error":"Invalid request path"}"#, ErrorKind::NotFound),
+        (400, page, ErrorKind::Protocol),
         (401, page, ErrorKind::Unauthorized),
         (403, r#"{"code":403,"error":"Forbidden"}"#, ErrorKind::Unauthorized),
         (404, page, ErrorKind::NotFound),
