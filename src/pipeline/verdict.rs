@@ -73,7 +73,7 @@ const NOT_AMPLITUDE: &str = "an answer with status 2xx is not Amplitude's; is th
 pub(crate) const INVALID_KEY: &str = "the server does not know the API key; is it mistyped, or of the other region?";
 pub(crate) const MISSING_FIELD: &str = "the server misses a field of the request itself, such as the API key";
 const REFUSED: &str = "the server or something in between refuses the requests";
-pub(crate) const CHANGED: &str = "the server cannot read the requests; does a proxy in between change them?";
+const CHANGED: &str = "the server cannot read the requests; does a proxy in between change them?";
 pub(crate) const WRONG_ADDRESS: &str = "the server has nothing at this address; is the server URL right?";
 
 /// Judges a reply to a request of `count` events.

@@ -114,7 +114,10 @@ impl HttpOptions {
         for pem in &self.roots {
             let before = certificates.len();
             for certificate in CertificateDer::pem_slice_iter(pem) {
-                certificates.push(certificate.map_err(|error| invalid("root certificate: is not PEM").with_source(error))?);
+                let certificate = certificate.map_err(|error| invalid("root certificate: is not PEM").with_source(error))?;
+                let anchor = RootCertStore::empty().add(certificate.clone());
+                anchor.map_err(|error| invalid("root certificate: what the PEM text holds is none").with_source(error))?;
+                certificates.push(certificate);
             }
             if certificates.len() == before {
                 return Err(invalid("root certificate: the PEM text holds no certificate"));
@@ -240,8 +243,16 @@ mod tests {
 
     #[test]
     fn bad_options_are_named_before_a_connection_is_made() {
-        let options = HttpOptions { roots: vec![b"not a certificate".to_vec()], ..HttpOptions::default() };
-        assert!(options.check().unwrap_err().to_string().contains("root certificate"));
+        let garbage = b"-----BEGIN CERTIFICATE-----\naHVudGVyMg==\n-----END CERTIFICATE-----\n";
+        for (pem, said) in [
+            (&b"not a certificate"[..], "root certificate: the PEM text holds no certificate"),
+            (b"", "root certificate: the PEM text holds no certificate"),
+            (b"-----BEGIN CERTIFICATE-----\n\xff\n-----END CERTIFICATE-----\n", "root certificate: is not PEM"),
+            (garbage, "root certificate: what the PEM text holds is none"),
+        ] {
+            let options = HttpOptions { roots: vec![pem.to_vec()], ..HttpOptions::default() };
+            assert_eq!(options.check().unwrap_err().to_string(), said);
+        }
         let options = HttpOptions { proxy: Some("http://user:hunter2@".to_owned()), ..HttpOptions::default() };
         let error = options.check().unwrap_err();
         assert!(error.to_string().contains("proxy"));

@@ -11,7 +11,7 @@ use crate::{
     json, limits,
     pipeline::{
         Reply,
-        verdict::{CHANGED, INVALID_KEY, MISSING_FIELD, Throttled, Verdict, WRONG_ADDRESS, Wait, judge},
+        verdict::{self, Throttled, Verdict, Wait, judge},
     },
     platform::{self, http},
     server::{CanIngest, Client, Credential, client::transport_error},
@@ -201,12 +201,17 @@ fn read(reply: &Reply, events: &[Ids]) -> Result<Ingested> {
         Verdict::Unexplained => failed(ErrorKind::Invalid, "the server refuses the events and does not say which"),
         Verdict::Retry { .. } if reply.status == 429 => failed(ErrorKind::Throttled, "the server asks to slow down (429)"),
         Verdict::Retry { .. } => failed(ErrorKind::Status, "the server answered with an error status"),
-        Verdict::Fault { reason, .. } => match (reply.status, reason) {
-            (400, INVALID_KEY | MISSING_FIELD) | (401 | 403, _) => failed(ErrorKind::Unauthorized, reason),
-            (400, WRONG_ADDRESS) | (404, _) => failed(ErrorKind::NotFound, reason),
-            (400, CHANGED) => failed(ErrorKind::Invalid, reason),
-            _ => failed(ErrorKind::Protocol, reason),
-        },
+        Verdict::Fault { reason, .. } => failed(kind_of_fault(reply.status, reason), reason),
+    }
+}
+
+fn kind_of_fault(status: u16, reason: &str) -> ErrorKind {
+    match (status, reason) {
+        (200..=399, _) => ErrorKind::Protocol,
+        (401 | 403, _) | (_, verdict::INVALID_KEY | verdict::MISSING_FIELD) => ErrorKind::Unauthorized,
+        (_, verdict::WRONG_ADDRESS) => ErrorKind::NotFound,
+        (400, _) => ErrorKind::Invalid,
+        _ => ErrorKind::Status,
     }
 }
 
@@ -240,4 +245,94 @@ fn verdicts(refusal: Throttled, events: &[Ids]) -> Vec<EventVerdict> {
         verdicts[index] = EventVerdict::Rejected(reason);
     }
     verdicts
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ids(count: usize) -> Vec<Ids> {
+        (0..count as u64).map(|number| Ids { user: (number % 3 != 0).then_some(number), device: Some(number % 2) }).collect()
+    }
+
+    /// JSON as a reply may have it, with right and wrong types, indexes and names.
+    fn field() -> impl Strategy<Value = String> {
+        let name = prop::sample::select(vec![
+            "code",
+            "error",
+            "missing_field",
+            "events_ingested",
+            "server_upload_time",
+            "events_with_invalid_fields",
+            "events_with_missing_fields",
+            "events_with_invalid_id_lengths",
+            "silenced_events",
+            "silenced_devices",
+            "throttled_events",
+            "throttled_users",
+            "throttled_devices",
+            "exceeded_daily_quota_users",
+            "exceeded_daily_quota_devices",
+            "other",
+        ]);
+        let indexes = prop::collection::vec(-2i64..12, 0..6).prop_map(|list| format!("{list:?}"));
+        let value = prop_oneof![
+            4 => indexes.clone(),
+            4 => indexes.prop_map(|list| format!(r#"{{"time":{list}}}"#)),
+            2 => any::<i64>().prop_map(|number| number.to_string()),
+            2 => "[a-z]{0,5}".prop_map(|text| format!("{text:?}")),
+            1 => Just("null".to_owned()),
+            1 => Just("1e999".to_owned()),
+            1 => Just("[".repeat(5000)),
+            1 => "\\PC{0,20}",
+        ];
+        (name, value).prop_map(|(name, value)| format!("{name:?}:{value}"))
+    }
+
+    proptest! {
+        #[test]
+        fn any_reply_is_an_error_or_a_verdict_on_each_event(
+            status in prop::sample::select(vec![200u16, 202, 204, 301, 400, 401, 403, 404, 408, 413, 418, 429, 500, 503, 504, 599]),
+            fields in prop::collection::vec(field(), 0..6),
+            has_code in any::<bool>(),
+            cut in any::<prop::sample::Index>(),
+            is_cut in prop::bool::weighted(0.2),
+            noise in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..2),
+            seconds in prop::option::of(any::<u64>()),
+            count in 1usize..9,
+        ) {
+            let code = if has_code { format!("\"code\":{status}") } else { "\"x\":1".to_owned() };
+            let mut body = format!("{{{}}}", [vec![code], fields].concat().join(",")).into_bytes();
+            for (index, byte) in noise {
+                let at = index.index(body.len());
+                body[at] = byte;
+            }
+            if is_cut {
+                body.truncate(cut.index(body.len()));
+            }
+            let body = String::from_utf8_lossy(&body).into_owned();
+            let reply = Reply { status, retry_after: seconds.map(Duration::from_secs), body };
+            match read(&reply, &ids(count)) {
+                Ok(Ingested::Delivered { .. }) => prop_assert!((200..300).contains(&status) && has_code),
+                Ok(Ingested::Refused(verdicts)) => {
+                    prop_assert!(matches!(status, 400 | 429) && has_code);
+                    prop_assert_eq!(verdicts.len(), count);
+                    prop_assert!(verdicts.iter().any(|verdict| *verdict != EventVerdict::SendAgain));
+                }
+                Err(error) => prop_assert_eq!(error.status(), Some(status)),
+            }
+        }
+
+        #[test]
+        fn any_bytes_deliver_nothing(
+            status in 100u16..600,
+            body in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let body = String::from_utf8_lossy(&body).into_owned();
+            let result = read(&Reply { status, retry_after: None, body }, &ids(2));
+            prop_assert!(result.is_err());
+        }
+    }
 }

@@ -66,3 +66,30 @@ fn check(what: &str, secret: &str) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_to_1024_visible_ascii_characters() {
+        for good in ["x", "fake0000000000000000000000000key", "a:b\"c\\d", &"s".repeat(1024)] {
+            assert_eq!(SecretKey::new(good).unwrap().expose(), good);
+        }
+        let (long, huge) = ("sentinel".repeat(129), "sentinel".repeat(1 << 20));
+        for (bad, said) in [
+            ("", "is empty"),
+            (&*long, "is longer than 1024 characters"),
+            (&*huge, "is longer than 1024 characters"),
+            ("sentinel ", "holds white space"),
+            (" sentinel", "holds white space"),
+            ("sentinel\n", "holds white space"),
+            ("sentinel\0", "a control character"),
+            ("sent\u{ed}nel", "a non-ASCII one"),
+        ] {
+            let error = SecretKey::new(bad).unwrap_err();
+            assert!(error.to_string().starts_with("secret key: ") && error.to_string().contains(said), "{error}");
+            assert!(!format!("{error:?}").contains("sent"), "{error:?}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use amplitude_sdk::{Client, Notice, Outcome};
@@ -64,19 +64,19 @@ fn an_invalid_key_keeps_the_events_and_is_reported() {
 fn events_do_not_follow_a_redirect() {
     let other = Stub::start([]);
     let leads = |status| Answer::Header(status, format!("location: {}", other.url()));
-    let stub = Stub::start([301, 302, 303, 307, 308].map(leads));
+    let stub = Stub::start([302, 308].map(leads));
     let client = Client::new(config(&stub)).unwrap();
     let receipt = client.track_with_receipt(event("user123")).unwrap();
     assert_eq!(block_on(receipt.settled()), Outcome::Delivered);
-    assert_eq!((stub.seen().len(), other.seen().len()), (6, 0));
+    assert_eq!((stub.seen().len(), other.seen().len()), (3, 0));
 }
 
 #[test]
 fn the_servers_wait_is_kept_as_seconds_and_as_a_date() {
-    for seconds in [true, false] {
-        // A date has no parts of a second: one in two seconds is more than one away.
-        let date = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(2));
-        let wait = if seconds { "1".to_owned() } else { date };
+    // A date has no parts of a second, so that one in three seconds may be little more than two away.
+    let date = || httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3));
+    for wait in [|| "1".to_owned(), date] {
+        let wait = wait();
         let stub = Stub::start([Answer::Header(503, format!("retry-after: {wait}"))]);
         let client = Client::new(config(&stub)).unwrap();
         let start = Instant::now();

@@ -56,26 +56,38 @@ fn long_strings_are_passed_warned_once_counted_or_refused() {
     assert!(error.to_string().contains("1024"), "{error}");
 }
 
+/// Words that compress, but not to nothing.
+fn prose() -> String {
+    (0..2000u64).map(|number| format!("{} ", number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 5000)).collect()
+}
+
+/// Sends the same event with another compression, and answers with the request.
+fn sent(compression: impl FnOnce(Config) -> Config) -> support::Seen {
+    let stub = Stub::start([]);
+    let client = Client::new(compression(config(&stub))).unwrap();
+    client.track(Event::builder("big").user_id("user123").property("text", prose()).build().unwrap()).unwrap();
+    assert_eq!(client.shutdown_blocking(PATIENCE).delivered, 1);
+    stub.seen().remove(0)
+}
+
 #[test]
 fn gzip_follows_its_threshold() {
-    let stub = Stub::start([]);
-    let text = "long and repetitive ".repeat(50);
-    let big = || Event::builder("big").user_id("user123").property("text", text.as_str()).build().unwrap();
-    let compressed = Client::new(config(&stub).gzip(6, 500)).unwrap();
-    compressed.track(big()).unwrap();
-    compressed.flush_blocking(PATIENCE);
-    let plain = Client::new(config(&stub).gzip(6, 100_000)).unwrap();
-    plain.track(big()).unwrap();
-    plain.flush_blocking(PATIENCE);
-    let off = Client::new(config(&stub).no_gzip()).unwrap();
-    off.track(big()).unwrap();
-    off.flush_blocking(PATIENCE);
-    let seen = stub.seen();
-    assert_eq!(seen[0].header("content-encoding"), Some("gzip"));
-    assert!(seen[0].raw_bytes < seen[0].text.len() / 2);
-    assert_eq!(seen[1].header("content-encoding"), None);
-    assert_eq!(seen[2].header("content-encoding"), None);
-    assert_eq!(seen[0].events()[0]["event_properties"], seen[2].events()[0]["event_properties"]);
+    let plain = sent(Config::no_gzip);
+    let bytes = plain.raw_bytes;
+    assert_eq!((plain.header("content-encoding"), plain.text.len()), (None, bytes));
+    let at = sent(|config| config.gzip(6, bytes));
+    assert_eq!(at.header("content-encoding"), Some("gzip"));
+    assert!(at.raw_bytes < bytes / 2);
+    assert_eq!(at.events()[0]["event_properties"], plain.events()[0]["event_properties"]);
+    let above = sent(|config| config.gzip(6, bytes + 1));
+    assert_eq!((above.header("content-encoding"), above.raw_bytes), (None, bytes));
+    assert_eq!(sent(|config| config).header("content-encoding"), Some("gzip"), "by default from 2048 bytes on");
+}
+
+#[test]
+fn gzip_follows_its_level() {
+    let bytes = [0, 1, 9].map(|level| sent(|config| config.gzip(level, 0)).raw_bytes);
+    assert!(bytes[0] > bytes[1] && bytes[1] > bytes[2], "levels 0, 1 and 9 make {bytes:?} bytes");
 }
 
 #[test]

@@ -95,11 +95,13 @@ fn other_answers_are_errors_of_their_kinds() {
         (400, r#"{"code":400,"error":"Invalid API key: demo0000000000000000000000000key"}"#, ErrorKind::Unauthorized),
         (400, r#"{"code":400,"error":"Request missing required field","missing_field":"api_key"}"#, ErrorKind::Unauthorized),
         (400, r#"{"code":400,"error":"Invalid JSON request body"}"#, ErrorKind::Invalid),
+        (400, r#"{"code":400,"error":"Invalid event JSON"}"#, ErrorKind::Invalid),
         (400, r#"{"code":400,"error":"Invalid request path"}"#, ErrorKind::NotFound),
-        (400, page, ErrorKind::Protocol),
+        (400, "<h1>400 Bad Request</h1>", ErrorKind::Invalid),
         (401, page, ErrorKind::Unauthorized),
         (403, r#"{"code":403,"error":"Forbidden"}"#, ErrorKind::Unauthorized),
         (404, page, ErrorKind::NotFound),
+        (451, page, ErrorKind::Status),
         (408, "", ErrorKind::Status),
         (413, page, ErrorKind::TooLarge),
         (429, "", ErrorKind::Throttled),
@@ -118,6 +120,14 @@ fn other_answers_are_errors_of_their_kinds() {
     assert_eq!(error.retry_after(), Some(Duration::from_secs(17)));
     let error = answered(Answer::HangUp).unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Transport, true));
+}
+
+#[test]
+fn a_server_that_falls_silent_is_given_up() {
+    let stub = Stub::start([Answer::Silence]);
+    let client = server_client(Options::new().base_url(stub.base_url()).request_timeout(Duration::from_millis(300)));
+    let error = block_on(client.ingest(&mut events(), IngestOptions::new())).unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Timeout, true));
 }
 
 #[test]

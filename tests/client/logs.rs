@@ -61,12 +61,13 @@ fn is_child() -> bool {
     env::var_os("LOGS_TEST").is_some()
 }
 
-/// A text as it is, in hexadecimal digits and in Base64, at each of the three places that it can have in there.
+/// A text as it is, as numbers, in hexadecimal digits and in Base64, at each of the three places that it can have in there.
 fn spellings(text: &str) -> Vec<String> {
     let hex = |upper: bool| -> String {
         text.bytes().map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") }).collect()
     };
-    let mut spellings = vec![text.to_owned(), hex(false), hex(true), format!("{:?}", text.as_bytes())];
+    let numbers = format!("{:?}", text.as_bytes());
+    let mut spellings = vec![text.to_owned(), hex(false), hex(true), numbers.trim_matches(['[', ']']).to_owned()];
     for before in 0..3 {
         let shifted = ["x".repeat(before).as_bytes(), text.as_bytes()].concat();
         for engine in [BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD] {
@@ -91,6 +92,7 @@ fn the_search_finds_what_it_looks_for() {
             assert!(!found_in(&text, SENTINEL).is_empty(), "{before} {behind}");
         }
     }
+    assert!(!found_in(&format!("{:?}", format!("x{SENTINEL}x").as_bytes()), SENTINEL).is_empty());
     assert!(found_in("nothing", SENTINEL).is_empty());
 }
 

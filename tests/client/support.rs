@@ -165,8 +165,13 @@ impl Stub {
             let answer = {
                 let mut state = self.state.0.lock().unwrap();
                 state.seen.push(seen);
+                let answer = state.script.pop_front().unwrap_or(Answer::Confirm);
+                if let Answer::Silence = answer {
+                    // Together with the request, so that who sees it can hang up.
+                    state.open.push(socket.try_clone().ok()?);
+                }
                 self.state.1.notify_all();
-                state.script.pop_front().unwrap_or(Answer::Confirm)
+                answer
             };
             match answer {
                 Answer::Confirm => {
@@ -181,10 +186,7 @@ impl Stub {
                     let _ = socket.shutdown(Shutdown::Both);
                     return None;
                 }
-                Answer::Silence => {
-                    self.state.0.lock().unwrap().open.push(socket);
-                    return None;
-                }
+                Answer::Silence => return None,
             }
         }
     }

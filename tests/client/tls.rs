@@ -2,16 +2,19 @@
 
 use std::{
     net::TcpListener,
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
 use amplitude_sdk::{
-    Client, Config, Error, ErrorKind,
+    Client, Config, Error, ErrorKind, ProjectKey,
     server::{IngestOptions, Ingested, Options},
 };
 use rustls::version::{TLS12, TLS13};
 
 use crate::{
+    KEY,
     authority::{Authority, Identity},
     block_on, config, event, server_client,
     support::{PATIENCE, Stub},
@@ -118,9 +121,20 @@ fn a_handshake_that_does_not_end_is_given_up() {
     // The system takes the connection, and nobody answers on it.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let authority = Authority::new();
     let start = Instant::now();
     let limited = Options::new().base_url(&url).connect_timeout(Duration::from_millis(200));
-    let error = ingest(limited.add_root_certificate(Authority::new().pem)).unwrap_err();
+    let error = ingest(limited.add_root_certificate(&*authority.pem)).unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Timeout, true));
     assert!(start.elapsed() < PATIENCE, "the limit of a whole request is 30 seconds");
+
+    let (connected, connections) = mpsc::channel();
+    thread::spawn(move || listener.incoming().try_for_each(|stream| connected.send(stream.unwrap())));
+    let config = Config::new(ProjectKey::new(KEY).unwrap()).server_url(url).flush_interval(Duration::from_millis(5));
+    let config = config.connect_timeout(Duration::from_millis(200)).add_root_certificate(&*authority.pem);
+    let client = Client::new(config).unwrap();
+    client.track(event("user123")).unwrap();
+    // The one of above, the first, and, because that is given up, another one.
+    let _open: Vec<_> = (0..3).map(|_| connections.recv_timeout(PATIENCE).unwrap()).collect();
+    assert_eq!(client.shutdown_blocking(Duration::ZERO).delivered, 0);
 }

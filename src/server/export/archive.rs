@@ -32,6 +32,9 @@ pub(super) struct Archive {
     plain: Vec<u8>,
     taken: usize,
     member: Option<Member>,
+    /// Members so far, and how many of them the directory has named.
+    members: u64,
+    entries: u64,
     has_begun: bool,
     has_ended: bool,
 }
@@ -76,6 +79,8 @@ impl Archive {
             plain: Vec::with_capacity(BUFFER_BYTES),
             taken: 0,
             member: None,
+            members: 0,
+            entries: 0,
             has_begun: false,
             has_ended: false,
         }
@@ -174,9 +179,17 @@ impl Archive {
         self.has_begun |= found.is_some();
         Ok(match found {
             None => Next::NeedInput,
-            Some(Record::Directory(bytes)) => {
+            Some(Record::Entry(bytes)) => {
+                self.at += bytes;
+                self.entries += 1;
+                Next::Again
+            }
+            Some(Record::Other(bytes)) => {
                 self.at += bytes;
                 Next::Again
+            }
+            Some(Record::End) if self.members != self.entries => {
+                return Err(broken(&["the archive is broken: its directory does not name the files that it holds"]));
             }
             Some(Record::End) => {
                 self.has_ended = true;
@@ -184,6 +197,7 @@ impl Archive {
             }
             Some(Record::Member(header)) => {
                 self.at += header.bytes;
+                self.members += 1;
                 self.plain.clear();
                 self.taken = 0;
                 let name = header.name.clone();

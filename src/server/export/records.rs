@@ -14,8 +14,10 @@ const MAX_END_64_BYTES: u64 = 1 << 20;
 /// What stands between the data of two members.
 pub(super) enum Record {
     Member(LocalHeader),
-    /// A part of the directory, which repeats what was read before: its bytes.
-    Directory(usize),
+    /// What the directory repeats of one member: its bytes.
+    Entry(usize),
+    /// Another part of the directory: its bytes.
+    Other(usize),
     End,
 }
 
@@ -48,7 +50,8 @@ pub(super) fn record(input: &[u8]) -> Result<Option<Record>, &'static str> {
     };
     Ok(match bytes.filter(|bytes| *bytes <= input.len()) {
         Some(_) if signature == END => Some(Record::End),
-        Some(bytes) => Some(Record::Directory(bytes)),
+        Some(bytes) if signature == CENTRAL_HEADER => Some(Record::Entry(bytes)),
+        Some(bytes) => Some(Record::Other(bytes)),
         None => None,
     })
 }
