@@ -28,6 +28,8 @@ Usage: amplitude-emulator [OPTIONS]
 
 The default project has the API key demo0000000000000000000000000key and the secret key
 fake0000000000000000000000000key in the US region. The EU region is under /eu.
+The live view is at the address that is printed; faults and other controls are under /_emulator,
+as the documentation of amplitude_sdk::emulator says.
 ";
 
 fn main() -> ExitCode {

