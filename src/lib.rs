@@ -1,4 +1,33 @@
-//! Client of Amplitude's product analytics.
+//! A client of [Amplitude](https://amplitude.com)'s product analytics: one crate, two builds.
+//!
+//! | Build | Holds |
+//! | --- | --- |
+//! | native | [`Client`], which sends events with a [`ProjectKey`]; `server::Client`, which does with a secret key what a page must not |
+//! | wasm32 | [`Client`] alone, and with feature `npm` the class behind the npm package `amplitude-sdk-wasm` |
+//!
+//! An [`Event`] is checked against every documented limit when it is built. [`Client::track`] seals and queues it and returns at once; a
+//! driver of the client's own cuts batches, sends them, and judges each reply event by event. Every event ends in one [`Outcome`], counted in
+//! [`Counts`], told by a [`Receipt`] to who asks for one, and covered by the [`Report`] of [`Client::flush`] and [`Client::shutdown`].
+//!
+//! ```no_run
+//! use amplitude_sdk::{Client, Config, Event};
+//! use std::time::Duration;
+//!
+//! # fn main() -> amplitude_sdk::Result<()> {
+//! let client = Client::new(Config::from_env()?)?;
+//! client.track(Event::builder("Product Purchased").user_id("user123").property("price", 29.99).build()?)?;
+//! let report = client.shutdown_blocking(Duration::from_secs(10));
+//! assert_eq!(report.pending, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | Feature | Default | Brings |
+//! | --- | --- | --- |
+//! | `emulator` | no | `emulator` and its program: a local Amplitude for demos and tests (native) |
+//! | `npm` | no | the class of the npm package; applications in Rust leave it off (wasm) |
+//!
+//! The `server` module is gated by the target alone: on wasm no feature brings it back.
 
 mod client;
 mod config;
