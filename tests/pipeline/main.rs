@@ -2,6 +2,7 @@
 
 #![cfg(not(target_family = "wasm"))]
 
+mod admission;
 mod flush;
 mod replies;
 mod room;
