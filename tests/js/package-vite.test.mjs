@@ -48,7 +48,8 @@ test('it is built, and delivers when it is previewed', { timeout }, async (t) =>
   const assets = readdirSync(join(dir, 'dist/assets'))
   assert.ok(assets.some((name) => /^amplitude_bg-.+\.wasm$/.test(name)), `the wasm has a name of its own: ${assets}`)
   const server = await preview({ ...common, preview: local })
-  t.after(() => new Promise((done) => server.httpServer.close(done)))
+  // Not the HTTP server's own `close`, which waits for connections that Chromium opened in advance.
+  t.after(() => server.close())
   await delivers(t, `http://127.0.0.1:${server.httpServer.address().port}/`)
 })
 
