@@ -15,40 +15,41 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
     out.reserve(text.len() + 2);
     out.push('"');
     let mut rest = text;
-    loop {
-        let plain = plain_prefix(rest.as_bytes());
+    while !is_plain(rest) {
         // What needs an escape is one byte of ASCII.
-        let Some((head, tail)) = rest.split_at_checked(plain) else { break };
+        let Some((head, tail)) = rest.split_at_checked(plain_prefix(rest.as_bytes())) else { break };
         out.push_str(head);
-        let Some(byte) = tail.bytes().next() else { break };
-        push_escape(out, byte);
-        rest = &tail[1..];
+        tail.bytes().take(1).for_each(|byte| push_escape(out, byte));
+        rest = tail.get(1..).unwrap_or_default();
     }
+    out.push_str(rest);
     out.push('"');
 }
 
-/// Whether a text stands in JSON as it is.
+/// Whether a text stands in JSON as it is. Most do, and most are short: whole words, the last of them over the one before it.
 pub(crate) fn is_plain(text: &str) -> bool {
-    plain_prefix(text.as_bytes()) == text.len()
+    let bytes = text.as_bytes();
+    let Some(last) = bytes.last_chunk::<8>() else { return bytes.iter().all(|&byte| !ENDS_PLAIN[usize::from(byte)]) };
+    let (words, _) = bytes.as_chunks::<8>();
+    words.iter().chain([last]).all(|word| is_plain_word(*word))
 }
 
 /// How many bytes from the start need no escape: eight at a time where there are eight.
 fn plain_prefix(bytes: &[u8]) -> usize {
+    let (words, _) = bytes.as_chunks::<8>();
+    let at = 8 * words.iter().take_while(|word| is_plain_word(**word)).count();
+    at + bytes[at..].iter().take_while(|&&byte| !ENDS_PLAIN[usize::from(byte)]).count()
+}
+
+fn is_plain_word(bytes: [u8; 8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let mut at = 0;
-    while let Some(chunk) = bytes.get(at..at + 8).and_then(|chunk| <[u8; 8]>::try_from(chunk).ok()) {
-        let word = u64::from_le_bytes(chunk);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let backslash = word ^ (ONES * u64::from(b'\\'));
-        let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-        let control = word.wrapping_sub(ONES * 0x20) & !word;
-        if (zero(quote) | zero(backslash) | control) & HIGHS != 0 {
-            break;
-        }
-        at += 8;
-    }
-    at + bytes[at..].iter().take_while(|&&byte| !ENDS_PLAIN[usize::from(byte)]).count()
+    let word = u64::from_le_bytes(bytes);
+    let quote = word ^ (ONES * u64::from(b'"'));
+    let backslash = word ^ (ONES * u64::from(b'\\'));
+    let zero = |x: u64| x.wrapping_sub(ONES) & !x;
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    (zero(quote) | zero(backslash) | control) & HIGHS == 0
 }
 
 /// The bytes that cannot stand in a string as they are.
@@ -420,4 +421,35 @@ pub(crate) fn push_unsigned(out: &mut String, value: u64) {
         }
     }
     out.push_str(str::from_utf8(&digits[at..]).unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Lengths about the width of a word, and what needs an escape at every place of it.
+        #[test]
+        fn strings_are_written_as_others_read_them(text in "[ -~äß€😀\"\\\\\n\u{1}\u{1f}\u{7f}]{0,40}") {
+            let mut written = String::new();
+            push_string(&mut written, &text);
+            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text.as_str());
+            let plain = !text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\');
+            prop_assert_eq!(is_plain(&text), plain);
+            prop_assert_eq!(plain, written.len() == text.len() + 2);
+            let mut reader = Reader::new(&written);
+            prop_assert_eq!(reader.string().unwrap(), text.as_str());
+            prop_assert!(reader.end().is_ok());
+        }
+
+        #[test]
+        fn any_text_is_read_as_others_read_it_or_refused(text in "[\\[\\]{}:,\"\\\\ 0-9eE+.a-fntruls\\-]{0,30}") {
+            let mut reader = Reader::new(&text);
+            let ours = reader.skip().and_then(|()| reader.end());
+            let others = serde_json::from_str::<Box<serde_json::value::RawValue>>(&text);
+            prop_assert_eq!(ours.is_ok(), others.is_ok(), "{} {:?}", text, ours);
+        }
+    }
 }
