@@ -99,7 +99,7 @@ async function instantiate() {
 
 /** Opens the client of a project: checks the options, loads the wasm, sends what earlier pages left. */
 export async function open(key, options, slot) {
-  const { url, requestTimeoutMs, sessionTimeoutMs, userId, deviceId, plugins, onProgress, core: numbers } = settings(options)
+  const { url, requestTimeoutMs, sessionTimeoutMs, userId, deviceId, plugins, onProgress, core: parameters } = settings(options)
   await instantiate()
 
   let timer
@@ -140,7 +140,7 @@ export async function open(key, options, slot) {
       notice: (message) => tasks.push(() => notice(message)),
     },
     key,
-    ...numbers,
+    ...parameters,
   ))
 
   const work = () => {

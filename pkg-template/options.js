@@ -32,6 +32,7 @@ export function settings(options) {
     deviceId: text('deviceId'),
     plugins: take('plugins', (value) => Array.isArray(value) && value.every((it) => typeof it === 'function'), 'a list of functions', []),
     onProgress: take('onProgress', (value) => typeof value === 'function', 'a function'),
+    // In the order in which the constructor in src/npm/mod.rs takes them.
     core: [
       api === 'batch',
       one('longStrings', ['pass', 'refuse']) === 'refuse',

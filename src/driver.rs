@@ -1,4 +1,5 @@
-//! The one loop that obeys the pipeline, on both targets: it asks for actions, performs them, and sleeps until the next is due.
+//! The loop of the Rust client, on both targets: it asks the pipeline for actions, performs them, and sleeps until the next is due. (The npm
+//! package has its loop in JavaScript.)
 //!
 //! [`Shared`] is what clients and the loop hold in common. Everything that decides is in `pipeline`; here is only doing.
 
@@ -21,7 +22,7 @@ use crate::{
     context::InsertIds,
     delivery::{Delivery, Effect, Outgoing},
     event::Stamp,
-    pipeline::{BatchId, Counts, DropReason, Failure, Header, Input, Now, Outcome, RecordId, Reply, Report},
+    pipeline::{BatchId, Counts, DropReason, Failure, Header, Input, Now, Outcome, RecordId, Reply, Report, millis},
     platform::{self, Driver, Transport},
     plugin::{Notice, Progress},
     promise::{Promise, Signal, lock},
@@ -232,7 +233,7 @@ impl Shared {
         let pending = core.delivery.pipeline.unsettled();
         let flush = PendingFlush {
             through: core.delivery.pipeline.last_id(),
-            deadline_ms: now.mono_ms.saturating_add(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)),
+            deadline_ms: now.mono_ms.saturating_add(millis(deadline)),
             ends_client,
             report: Report::covering(pending),
             promise: promise.clone(),

@@ -284,7 +284,7 @@ impl<'a> Reader<'a> {
 
     /// Passes over a value of any kind and depth, checking it.
     pub(crate) fn skip(&mut self) -> Result<()> {
-        // The open containers, innermost last, one bit of information each.
+        // What closes each open container, innermost last.
         let mut open: Vec<u8> = Vec::new();
         let mut first = true;
         loop {
@@ -392,9 +392,8 @@ impl Chars<'_> {
 
 /// A whole number's digits.
 pub(crate) fn decimal(value: u64) -> String {
-    let mut text = if value < 10 { String::new() } else { decimal(value / 10) };
-    // One digit always fits.
-    text.push(char::from(b'0' + (value % 10) as u8));
+    let mut text = String::new();
+    push_unsigned(&mut text, value);
     text
 }
 
@@ -406,7 +405,7 @@ pub(crate) fn push_integer(out: &mut String, value: i64) {
     push_unsigned(out, value.unsigned_abs());
 }
 
-/// Appends a whole number.
+/// Appends a whole number that is not negative.
 pub(crate) fn push_unsigned(out: &mut String, value: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();

@@ -43,7 +43,7 @@ impl Event {
                 push_text(out, ",\"library\":\"", stamp.library);
             }
         });
-        let hash = |name| self.fields.raw(name).and_then(id_hash);
+        let hash = |name| self.fields.raw(name).and_then(raw_id_hash);
         Sealed { user: hash("user_id"), device: hash("device_id") }
     }
 
@@ -69,8 +69,8 @@ impl Event {
     }
 }
 
-/// The hash of an id over its JSON text without quotes; `None` for no text.
-pub(crate) fn id_hash(json: &str) -> Option<u64> {
+/// The hash of an id, given as its JSON text; `None` for no text. As `pipeline::lanes::id_hash` makes it of the id itself.
+pub(crate) fn raw_id_hash(json: &str) -> Option<u64> {
     json.get(1..json.len().checked_sub(1)?).map(|id| fnv1a(id.as_bytes()))
 }
 

@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 use crate::{
     Config, DropReason, Error, IngestionApi, LongStrings, Outcome, ProjectKey, Rejection, Result,
     delivery::{Delivery, Effect},
-    event::{fields, rules, seal::id_hash, text},
+    event::{fields, rules, seal::raw_id_hash, text},
     pipeline::{Failure, Header, Input, Now, Reply},
     plugin,
 };
@@ -45,7 +45,8 @@ pub struct Core {
 
 #[wasm_bindgen]
 impl Core {
-    /// A number that is 0, and an interval below 0, stands for the default.
+    /// `options.js` checks the values, and gives all but the first two in this order. A number that is 0, and an interval below 0, stands for
+    /// the default.
     #[wasm_bindgen(constructor)]
     #[expect(clippy::too_many_arguments, reason = "an object would have to be taken apart by bindings of their own")]
     pub fn new(
@@ -92,8 +93,8 @@ impl Core {
     pub fn track(&mut self, event: &str, mono_ms: f64, unix_ms: f64) -> Result<f64, JsValue> {
         let (values, long_strings) = self.checked(event).map_err(js)?;
         let header = Header {
-            user: id_hash(values[fields::USER_ID]),
-            device: id_hash(values[fields::DEVICE_ID]),
+            user: raw_id_hash(values[fields::USER_ID]),
+            device: raw_id_hash(values[fields::DEVICE_ID]),
             bytes: u32::try_from(event.len()).unwrap_or(u32::MAX),
         };
         let admitted = self.delivery.admit(header, event.as_bytes(), 0, now(mono_ms, unix_ms)).map_err(js)?;
@@ -125,7 +126,8 @@ impl Core {
         }
     }
 
-    /// The answer to a request. `retry_after_s` below 0: the server did not say. Status 0: none came; 1: none can have.
+    /// The answer to a request. `retry_after_s` below 0: the server did not say. Status 0: no answer came; 1: the server cannot have seen
+    /// the request.
     pub fn reply(&mut self, batch: f64, status: u16, retry_after_s: f64, body: String, mono_ms: f64, unix_ms: f64) {
         let reply = match status {
             0 => Err(Failure::Interrupted),

@@ -8,11 +8,7 @@ use super::{
     planted,
     verdict::{Throttled, Verdict, Wait, judge},
 };
-use crate::limits;
 
-/// Waits that have no other rule: throttled ids (documented) and daily quotas (counted by the hour).
-const THROTTLE_MS: u64 = limits::THROTTLE_WAIT_SECS * 1000;
-const QUOTA_MS: u64 = 3_600_000;
 /// The longest that a server's `Retry-After` is believed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Failures in a row after which a batch is halved, in case that it is too much for the line or holds what the server stumbles over.
@@ -61,7 +57,10 @@ impl Pipeline {
                 None
             }
             Verdict::Retry { at_least } => {
-                self.narrow(&mut batch, if untouched { u32::MAX } else { HALVE_AFTER }, now);
+                // That a server is busy, or out of reach, says nothing of the events.
+                if !untouched {
+                    self.narrow(&mut batch, HALVE_AFTER, now);
+                }
                 Some(at_least)
             }
             Verdict::Fault { at_least, reason, halve } => {
@@ -151,7 +150,7 @@ impl Pipeline {
     /// Makes ids wait and parks their records. Answers whether that made the request smaller.
     fn throttle(&mut self, batch: &mut Batch, throttled: Throttled, now: Now) -> bool {
         let least = throttled.at_least.map_or(0, |least| millis(least.min(MAX_RETRY_AFTER)));
-        let until = |wait| now.mono_ms + least.max(if wait == Wait::DailyQuota { QUOTA_MS } else { THROTTLE_MS });
+        let until = |wait: Wait| now.mono_ms + least.max(wait.secs() * 1000);
         for (user, wait) in throttled.users {
             if batch.entries.iter().any(|entry| entry.user == user) {
                 self.lanes.wait_user(user, until(wait));
@@ -199,8 +198,8 @@ impl Pipeline {
         self.lanes.give_back(&parked);
     }
 
-    /// What was refused, or failed more than that many times, for good or for now, may fail for its size or for one event in it: it is halved,
-    /// and what fails alone waits on its lane, so that the others are sent without it.
+    /// What was refused, or failed more than `after` times in a row, may fail for its size or for one event in it: it is halved, and what fails
+    /// alone waits on its lane, so that the others are sent without it.
     fn narrow(&mut self, batch: &mut Batch, after: u32, now: Now) {
         if batch.failures < after {
             return;

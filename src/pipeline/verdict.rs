@@ -11,6 +11,7 @@ use super::{
     planted,
     reply::{self, Body, Part},
 };
+use crate::limits;
 
 /// An answer that came back whole.
 #[derive(Clone, Debug)]
@@ -67,6 +68,16 @@ pub(crate) struct Throttled {
 pub(crate) enum Wait {
     Throttle,
     DailyQuota,
+}
+
+impl Wait {
+    /// How long, where the server does not ask for more: documented for throttled ids; quotas are counted by the hour.
+    pub(crate) const fn secs(self) -> u64 {
+        match self {
+            Self::Throttle => limits::THROTTLE_WAIT_SECS,
+            Self::DailyQuota => 3600,
+        }
+    }
 }
 
 const NOT_AMPLITUDE: &str = "an answer with status 2xx is not Amplitude's; is there a proxy or a login page in between?";

@@ -17,7 +17,7 @@ use url::Url;
 use super::http::{self, HttpOptions};
 use crate::{
     Client, Config, Error, ErrorKind, Notice, Report, Result,
-    pipeline::{Failure, Now, Reply},
+    pipeline::{Failure, Now, Reply, millis},
     server::Environment,
 };
 
@@ -35,10 +35,6 @@ pub(crate) fn now() -> Now {
     // A clock before 1970 is wrong; zero keeps the event and is corrected by the server from `client_upload_time`.
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Now { mono_ms: millis(mono), unix_ms: millis(unix) }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// # Panics
@@ -133,8 +129,8 @@ impl TransportOptions {
 
 /// What only the native build has.
 impl Config {
-    /// Reads `AMPLITUDE_API_KEY` (or the file that `AMPLITUDE_API_KEY_FILE` names), `AMPLITUDE_REGION` (`us`, the default, or `eu`) and
-    /// `AMPLITUDE_SERVER_URL` (the full ingestion URL of a proxy or an emulator; none by default).
+    /// Reads `AMPLITUDE_API_KEY`, `AMPLITUDE_REGION` (`us`, the default, or `eu`) and `AMPLITUDE_SERVER_URL` (the full ingestion URL of a proxy
+    /// or an emulator; none by default), or for each the file that its `_FILE` twin names, e.g. `AMPLITUDE_API_KEY_FILE`.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] that names the variable that is missing or cannot be read.

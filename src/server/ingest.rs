@@ -103,8 +103,8 @@ impl<C: Credential> Client<C> {
     /// # Errors
     /// [`ErrorKind::Invalid`] for no events, an event without a usable id, `with_secret` on a credential without a secret, and a 400 that
     /// names no event; [`ErrorKind::TooLarge`] for more than 2000 events or more bytes than the endpoint takes;
-    /// [`ErrorKind::Unauthorized`], [`ErrorKind::Throttled`], [`ErrorKind::Status`], [`ErrorKind::Protocol`], [`ErrorKind::Transport`]
-    /// and [`ErrorKind::Timeout`] by what the server answers.
+    /// [`ErrorKind::Unauthorized`], [`ErrorKind::NotFound`], [`ErrorKind::Throttled`], [`ErrorKind::Status`] and [`ErrorKind::Protocol`] by
+    /// what the server answers; [`ErrorKind::Transport`] and [`ErrorKind::Timeout`] where it does not.
     pub async fn ingest(&self, events: &mut [Event], options: IngestOptions) -> Result<Ingested>
     where
         C: CanIngest,
@@ -215,16 +215,10 @@ fn kind_of_fault(status: u16, reason: &str) -> ErrorKind {
     }
 }
 
-/// Daily quotas are counted by the hour.
-const QUOTA_WAIT: Duration = Duration::from_secs(3600);
-
 fn verdicts(refusal: Throttled, events: &[Ids]) -> Vec<EventVerdict> {
     let Throttled { users, devices, events: throttled, silenced, rejected, at_least } = refusal;
     let least = at_least.unwrap_or_default();
-    let wait = |wait: Wait| match wait {
-        Wait::Throttle => Duration::from_secs(limits::THROTTLE_WAIT_SECS).max(least),
-        Wait::DailyQuota => QUOTA_WAIT.max(least),
-    };
+    let wait = |wait: Wait| Duration::from_secs(wait.secs()).max(least);
     let longest = |waits: &[(u64, Wait)], id: Option<u64>| waits.iter().filter(|it| Some(it.0) == id).map(|it| wait(it.1)).max();
     let longest_of = |ids: &Ids| longest(&users, ids.user).max(longest(&devices, ids.device));
     let mut verdicts: Vec<_> =
