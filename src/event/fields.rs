@@ -190,3 +190,29 @@ pub(super) fn check_number(name: &str, shape: Shape, value: Option<f64>) -> Resu
     // NaN is in no range.
     if value.is_some_and(|value| value.abs() <= bound) { Ok(()) } else { Err(Error::at(name, problem)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_the_table() {
+        for (place, expected) in [
+            (EVENT_TYPE, "event_type"),
+            (USER_ID, "user_id"),
+            (DEVICE_ID, "device_id"),
+            (PRICE, "price"),
+            (REVENUE, "revenue"),
+            (USER_PROPERTIES, "user_properties"),
+            (GROUPS, "groups"),
+            (GROUP_PROPERTIES, "group_properties"),
+        ] {
+            assert_eq!(name(place), expected);
+            assert_eq!(ruled(expected), Some(place));
+        }
+        let need_price: Vec<_> = NEED_PRICE.map(name).collect();
+        assert_eq!(need_price, ["productId", "revenueType", "currency", "quantity"]);
+        assert_eq!(ruled(name(RULED)), None);
+        assert!(FIELDS.len() <= 64, "`text::check` notes what it has seen in 64 bits");
+    }
+}

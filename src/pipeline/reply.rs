@@ -22,6 +22,7 @@ enum Shape {
 
 use Shape::{Ids, Indexes, IndexesByField, Integer, Text};
 
+/// In the order of the places below.
 const FIELDS: [(&str, Shape); 15] = [
     ("code", Integer),
     ("error", Text),
@@ -139,4 +140,34 @@ fn walk_list(items: Shape, reader: &mut Reader<'_>, tell: &mut dyn FnMut(Part<'_
 /// Enters a list or an object; what it answers tells the reader that its first entry comes.
 fn open(reader: &mut Reader<'_>, kind: Kind) -> Option<bool> {
     (reader.kind().ok()? == kind).then(|| reader.open()).map(|()| true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_those_of_the_table() {
+        let places = [
+            (CODE, "code"),
+            (ERROR, "error"),
+            (MISSING_FIELD, "missing_field"),
+            (EVENTS_INGESTED, "events_ingested"),
+            (SERVER_UPLOAD_TIME, "server_upload_time"),
+            (INVALID_FIELDS, "events_with_invalid_fields"),
+            (MISSING_FIELDS, "events_with_missing_fields"),
+            (ID_LENGTHS, "events_with_invalid_id_lengths"),
+            (SILENCED_EVENTS, "silenced_events"),
+            (SILENCED_DEVICES, "silenced_devices"),
+            (THROTTLED_EVENTS, "throttled_events"),
+            (THROTTLED_USERS, "throttled_users"),
+            (THROTTLED_DEVICES, "throttled_devices"),
+            (QUOTA_USERS, "exceeded_daily_quota_users"),
+            (QUOTA_DEVICES, "exceeded_daily_quota_devices"),
+        ];
+        assert_eq!(places.len(), FIELDS.len());
+        for (place, name) in places {
+            assert_eq!(FIELDS[place].0, name);
+        }
+    }
 }
