@@ -70,8 +70,9 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Full`] when the queue is at its bound, [`ErrorKind::Invalid`] when an id breaks a rule of this client,
-    /// [`ErrorKind::TooLarge`] when the event can fit no request, [`ErrorKind::Closed`] after [`Client::shutdown`]. The event comes back with
-    /// [`Error::into_event`].
+    /// [`ErrorKind::TooLarge`] when the event can fit no request, [`ErrorKind::Closed`] after [`Client::shutdown`]. Until delivery has started,
+    /// which the first event does, also [`ErrorKind::Invalid`] when the machine has no certificate authorities and [`ErrorKind::Store`] when it
+    /// gives no thread. The event comes back with [`Error::into_event`].
     pub fn track(&self, event: Event) -> Result<()> {
         self.accept(event, false).map(drop)
     }
@@ -140,14 +141,14 @@ impl Client {
         self.track(Event::revenue_event(revenue).ids(user_id, device_id).build()?)
     }
 
-    /// Sends what waits without waiting for its interval, and reports on everything tracked before this call: when all of it is
-    /// settled, or when the deadline passes.
+    /// Sends what waits without waiting for its interval, from this call on, and reports on everything that was pending then: when all of it
+    /// is settled, or after `deadline`.
     pub fn flush(&self, deadline: Duration) -> Flush {
         Flush(self.0.0.flush(deadline))
     }
 
     /// Refuses new events from now on, then does as [`Client::flush`]. What is not settled at the deadline is dropped and reported as
-    /// [`DropReason::Shutdown`].
+    /// [`DropReason::Shutdown`], also what is under way then and may still arrive.
     pub fn shutdown(&self, deadline: Duration) -> Flush {
         Flush(self.0.0.shutdown(deadline))
     }
@@ -292,7 +293,7 @@ impl IntoFuture for Receipt {
 macro_rules! promised {
     ($(#[$doc:meta])* $name:ident -> $value:ty) => {
         $(#[$doc])*
-        #[must_use = "futures do nothing unless awaited"]
+        #[must_use = "it has nothing to tell before it is awaited"]
         pub struct $name(Promise<$value>);
 
         impl Future for $name {

@@ -126,7 +126,8 @@ impl Config {
         self
     }
 
-    /// The full ingestion URL of an own proxy or of an emulator, query included, in place of the region's. https, or http on loopback.
+    /// The full ingestion URL of an own proxy or of an emulator, query included, in place of the region's. https, or http on loopback; in a
+    /// browser also an address relative to the page.
     #[must_use]
     pub fn server_url(mut self, url: impl Into<String>) -> Self {
         self.server_url = Some(url.into());
@@ -140,7 +141,8 @@ impl Config {
         self
     }
 
-    /// How many waiting events are sent without waiting longer. Default: 200.
+    /// How many waiting events are sent without waiting longer: 1 to [`Config::batch_events`], to which other numbers are brought. Half of
+    /// [`Config::batch_bytes`] has the same effect. Default: 200.
     #[must_use]
     pub fn flush_at(mut self, events: usize) -> Self {
         self.flush_events = events;
@@ -154,30 +156,30 @@ impl Config {
         self
     }
 
-    /// The most bytes of one request's body before compression. Default and bound: what the endpoint documents
-    /// (1 MB on HTTP V2, 20 MB on Batch).
+    /// The most bytes of one request's body before compression, at least 1000. Default and upper bound: what the endpoint documents (1 MB
+    /// on HTTP V2, 20 MB on Batch).
     #[must_use]
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
         self.batch_bytes = Some(bytes);
         self
     }
 
-    /// The bytes of events that may wait; at this bound `track` answers [`crate::ErrorKind::Full`]. Default: 64 MB.
+    /// The bytes of events, as JSON, that may be pending; at this bound `track` answers [`crate::ErrorKind::Full`]. Default: 64 MB.
     #[must_use]
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = bytes;
         self
     }
 
-    /// Requests under way at once, which never share a device. Default: 2.
+    /// Requests under way at once, which never share a device: at least 1. Default: 2.
     #[must_use]
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = requests;
         self
     }
 
-    /// The least characters of a user or device id, in `track` and, as `options.min_id_length`, at Amplitude.
-    /// Default: Amplitude's 5.
+    /// The least characters of a user or device id, 1 to 1024, in `track` and, as `options.min_id_length`, at Amplitude. Default:
+    /// Amplitude's 5.
     #[must_use]
     pub fn min_id_length(mut self, characters: usize) -> Self {
         self.min_id_length = Some(characters);
@@ -198,14 +200,17 @@ impl Config {
         self
     }
 
-    /// What the client reports beside outcomes: a plugin that failed, an invalid key, a string that Amplitude will shorten.
+    /// Hears what the client reports beside outcomes: a plugin that failed, an invalid key, a string that Amplitude will shorten. It runs
+    /// where that is found, in `track` or on the delivery thread, and on native its panic is caught. Default: warnings of `tracing`, in a browser of the
+    /// console.
     #[must_use]
     pub fn on_notice(mut self, hook: impl Fn(&Notice) + platform::Shared + 'static) -> Self {
         self.notice_hook = Some(Arc::new(hook));
         self
     }
 
-    /// Follows events on their way, e.g. to show it. The hook runs on the delivery thread, for whole requests at a time.
+    /// Follows events on their way, e.g. to show it. The hook runs on the delivery thread, for whole requests at a time, and delivery waits
+    /// for it; on native its panic is caught. Default: none.
     #[must_use]
     pub fn on_progress(mut self, hook: impl Fn(&Progress<'_>) + platform::Shared + 'static) -> Self {
         self.progress_hook = Some(Arc::new(hook));

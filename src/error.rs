@@ -52,7 +52,7 @@ pub enum ErrorKind {
     Transport,
     /// A time limit passed.
     Timeout,
-    /// A local file or store failed.
+    /// A local file or store failed, or the system gave no thread to work on.
     Store,
 }
 

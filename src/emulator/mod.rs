@@ -15,7 +15,7 @@
 //! | `POST /_emulator/faults` | `{"kind": "status", "status": 503, "count": 2, "api": "ingestion"}`: what the next requests meet |
 //! | `POST /_emulator/silence` | `{"device_id": "..."}`: refuses all events of a device |
 //! | `POST /_emulator/clock` | `{"advance_ms": 30000}`: moves the clock forward |
-//! | `POST /_emulator/reset` | forgets all of it but the projects |
+//! | `POST /_emulator/reset` | forgets events, people, requests and faults; projects, silenced devices and the clock stay |
 //!
 //! Kinds of faults: `status` and `accept_then_status` with `status`, `delay` with `ms`, `hang_up`, `html`, `accept_then_hang_up`; for
 //! the API `ingestion`, `identify` or `export`.

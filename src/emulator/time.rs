@@ -1,4 +1,4 @@
-//! Times as Amplitude writes them. Days since 1970-01-01 and civil dates: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+//! Times as Amplitude writes them; apart from the client's own, so that a mistake in one shows against the other. Days since 1970-01-01 and civil dates: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
 
 /// `2026-01-01 00:00:00.123000`, the form of exported events.
 pub(super) fn export_text(unix_ms: u64) -> String {

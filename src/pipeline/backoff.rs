@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Exponential back-off with full jitter over its upper half: the n-th wait is between half of `first * 2^n` and all of it, capped.
+/// Exponential back-off with full jitter over its upper half: the n-th wait is between half of `first * 2^(n-1)`, capped, and
+/// all of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backoff {
     pub(crate) first: Duration,

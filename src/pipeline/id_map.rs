@@ -1,4 +1,5 @@
-//! A map from hashes of ids: open addressing with linear probing. The one of std, made for every key and value, is 3 kB of the browser's download.
+//! A map from hashes of ids: open addressing with linear probing. The one of std, made for every key and value, is 3 kB of the browser's
+//! download.
 
 use std::mem;
 

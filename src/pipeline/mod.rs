@@ -1,8 +1,8 @@
 //! The state machine that decides what is sent when, and what each reply means. Both targets, no I/O, no clock, no randomness of its own.
 //!
 //! Between `track`, which offers a record's [`Header`], and the driver, which performs [`Action`]s and feeds their answers back. It
-//! holds headers; the bytes stay in the store. A record is in exactly one place: waiting to be stored, in the ready queue, parked on its lane, or
-//! leased to a batch.
+//! holds headers; the bytes stay in the store. A record is in exactly one place: waiting to be stored, in the ready queue, parked on its
+//! lane, or leased to a batch.
 //!
 //! Invariants, checked by property tests after every step: accepted = delivered + rejected + dropped + unknown + pending; a record is
 //! settled once; requests in flight share no lane; the order of a lane is kept; a request keeps its bounds.
@@ -144,8 +144,8 @@ impl Pipeline {
         }
     }
 
-    /// Takes a record into the books, or refuses it where that would leave fewer bytes free than `keep`. The caller appends it to the store under the id and then tells [`Pipeline::stored`]
-    /// or [`Input::StoreFailed`].
+    /// Takes a record into the books, or refuses it where that would leave fewer bytes free than `keep`. The caller appends it to the store
+    /// under the id and then tells [`Pipeline::stored`] or [`Input::StoreFailed`].
     pub(crate) fn offer(&mut self, header: Header, keep: usize) -> Result<RecordId, Refusal> {
         let bytes = header.bytes as usize;
         if bytes + self.config.envelope_bytes > self.config.batch_bytes {

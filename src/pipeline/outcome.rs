@@ -1,4 +1,4 @@
-//! What becomes of an event, and the counts that always add up.
+//! What becomes of an event, and why.
 
 /// What became of one event, for good.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,7 +38,8 @@ pub enum Rejection {
 pub enum DropReason {
     /// A plugin dropped it.
     Plugin,
-    /// The client was shut down before it could be delivered, and its store does not outlive the process.
+    /// The client was shut down before its delivery was known, and its store does not outlive the process. One that was under way may still
+    /// have arrived.
     Shutdown,
     /// The store failed.
     Store,

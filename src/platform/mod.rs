@@ -2,6 +2,7 @@
 //!
 //! | Name | Native | Browser |
 //! | --- | --- | --- |
+//! | `LIBRARY` | `amplitude-sdk-rust/VERSION` | `amplitude-sdk-wasm/VERSION` |
 //! | `now` | `SystemTime` and `Instant` | `Date.now`, `performance.now` |
 //! | `fill_random` | the system's entropy | WebCrypto |
 //! | `parse_number`, `push_number` | std, zmij | the engine |

@@ -140,7 +140,7 @@ impl<C: Credential> Client<C> {
     /// A client of the US region.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when the machine has no certificate authorities.
+    /// [`ErrorKind::Invalid`] when the machine has no certificate authorities, [`ErrorKind::Store`] when it gives no thread for requests.
     pub fn new(credential: C) -> Result<Self> {
         Self::with_options(credential, Options::new())
     }
@@ -148,7 +148,7 @@ impl<C: Credential> Client<C> {
     /// A client with options of its own.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] that names the option that is wrong.
+    /// [`ErrorKind::Invalid`] that names the option that is wrong, and as [`Client::new`].
     pub fn with_options(credential: C, options: Options) -> Result<Self> {
         let Options { region, base_url, http, silence } = options;
         let api = |region_url: &str, http: &HttpOptions| {

@@ -70,8 +70,9 @@ impl<C: Credential> Client<C> {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a range of more than 365 days, [`ErrorKind::TooLarge`] for one of more than 4 GB, and
     /// [`ErrorKind::Status`] with 504 for one that took Amplitude too long: [split](ExportRange::split) it. [`ErrorKind::Unauthorized`]
-    /// for a wrong key, secret key or region; [`ErrorKind::NotFound`] for a 404 that is a web page and not Amplitude's;
-    /// [`ErrorKind::Throttled`], [`ErrorKind::Transport`] and [`ErrorKind::Timeout`] by what happens on the way.
+    /// for a wrong key, secret key or region; [`ErrorKind::NotFound`] for a 404 that is a web page and not Amplitude's,
+    /// [`ErrorKind::Protocol`] for a redirect; [`ErrorKind::Throttled`], [`ErrorKind::Status`], [`ErrorKind::Transport`] and
+    /// [`ErrorKind::Timeout`] by what happens on the way.
     pub async fn export(&self, range: ExportRange) -> Result<Export>
     where
         // Here and not at the `impl`, so that the compiler says which credential can.
