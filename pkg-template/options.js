@@ -57,7 +57,7 @@ function address(text) {
   } catch {
     throw new AmplitudeError('options.serverUrl: is not a URL')
   }
-  if (url.username) throw new AmplitudeError('options.serverUrl: must not hold a user name')
+  if (url.username || url.password) throw new AmplitudeError('options.serverUrl: must not hold a user name or password')
   const near = url.origin === page?.origin || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && near)) {
     throw new AmplitudeError('options.serverUrl: must be https, or http on a loopback address')

@@ -201,8 +201,8 @@ impl Config {
     }
 
     /// Hears what the client reports beside outcomes: a plugin that failed, an invalid key, a string that Amplitude will shorten. It runs
-    /// where that is found, in `track` or on the delivery thread, and on native its panic is caught. Default: warnings of `tracing`, in a browser of the
-    /// console.
+    /// where that is found, in `track` or on the delivery thread; on native its panic is caught. Default: warnings of `tracing`, in a browser
+    /// of the console.
     #[must_use]
     pub fn on_notice(mut self, hook: impl Fn(&Notice) + platform::Shared + 'static) -> Self {
         self.notice_hook = Some(Arc::new(hook));

@@ -36,9 +36,13 @@ fn addresses_are_checked_as_on_servers() {
         ("https://proxy.example/2/httpapi", true),
         ("http://localhost:8787/2/httpapi", true),
         ("/collect", true),
+        ("http://127.1.2.3/2/httpapi", true),
         ("http://proxy.example/2/httpapi", false),
+        ("http://127.example.com/2/httpapi", false),
+        ("http://127.0.0.1.example.com/2/httpapi", false),
         ("ftp://localhost/", false),
         ("https://user@proxy.example/", false),
+        ("https://:password@proxy.example/", false),
         ("https://", false),
     ] {
         let result = Client::new(config().server_url(url));

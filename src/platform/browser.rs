@@ -51,6 +51,8 @@ extern "C" {
     fn hostname(this: &URL) -> String;
     #[wasm_bindgen(method, getter)]
     fn username(this: &URL) -> String;
+    #[wasm_bindgen(method, getter)]
+    fn password(this: &URL) -> String;
 }
 
 pub(crate) fn now() -> Now {
@@ -106,10 +108,14 @@ pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
 pub(crate) fn check_url(url: &str) -> Result<()> {
     let page = page_url();
     let parsed = URL::new(url, &page).map_err(|_| Error::invalid(&["server url: is not a URL"]))?;
-    let loopback = |host: &str| host == "localhost" || host == "[::1]" || host.starts_with("127.");
+    // What the parser leaves as digits and dots is an address; `127.example.com` is a name, of anybody.
+    let is_address = |host: &str| host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let loopback = |host: &str| host == "localhost" || host == "[::1]" || (host.starts_with("127.") && is_address(host));
     let relative = URL::new(url, &JsValue::UNDEFINED).is_err();
     match parsed.protocol().as_str() {
-        _ if !parsed.username().is_empty() => Err(Error::invalid(&["server url: must not hold a user name"])),
+        _ if !parsed.username().is_empty() || !parsed.password().is_empty() => {
+            Err(Error::invalid(&["server url: must not hold a user name or password"]))
+        }
         "https:" => Ok(()),
         "http:" if relative || loopback(&parsed.hostname()) => Ok(()),
         _ => Err(Error::invalid(&["server url: must be https, or http on a loopback address"])),
