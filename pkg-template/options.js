@@ -57,7 +57,8 @@ function address(text) {
   } catch {
     throw new AmplitudeError('options.serverUrl: is not a URL')
   }
-  if (url.username || url.password) throw new AmplitudeError('options.serverUrl: must not hold a user name or password')
+  // A name or what belongs to it, for which no packed file has a word.
+  if (/^\w+:\/\/[^/?#]*@/.test(url.href)) throw new AmplitudeError('options.serverUrl: must not hold a user name')
   const near = url.origin === page?.origin || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && near)) {
     throw new AmplitudeError('options.serverUrl: must be https, or http on a loopback address')
