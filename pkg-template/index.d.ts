@@ -8,14 +8,15 @@ export type Properties = { readonly [key: string]: Json }
 export interface EventFields {
   /** A stable id of 5 to 1024 characters. Default: what `setUserId` set. */
   user_id?: string
-  /** Default: a random id that stays in the browser. */
+  /** An id of 5 to 1024 characters. Default: a random one that stays in the browser. */
   device_id?: string
   /** Milliseconds since 1970. Default: when the call was made. */
   time?: number
   /** Amplitude ignores a second event of a device with the same id for seven days. Default: random. */
   insert_id?: string
-  /** Milliseconds since 1970. Default: the current session, which ends after 30 minutes without an event. */
+  /** The session's start in milliseconds since 1970, -1 outside of sessions. Default: the current session. */
   session_id?: number
+  /** Tells the order of events with the same time. */
   event_id?: number
   event_properties?: Properties
   user_properties?: Properties
@@ -23,8 +24,10 @@ export interface EventFields {
   groups?: { readonly [type: string]: string | readonly string[] }
   group_properties?: Properties
   $skip_user_properties_sync?: boolean
+  /** Default: the browser's. */
   user_agent?: string
   app_version?: string
+  /** Default: `"Web"`. */
   platform?: string
   os_name?: string
   os_version?: string
@@ -36,6 +39,7 @@ export interface EventFields {
   region?: string
   city?: string
   dma?: string
+  /** Default: the browser's. */
   language?: string
   price?: number
   quantity?: number
@@ -44,8 +48,11 @@ export interface EventFields {
   revenueType?: string
   /** Three upper-case letters (ISO 4217). */
   currency?: string
+  /** -90 to 90. */
   location_lat?: number
+  /** -180 to 180. */
   location_lng?: number
+  /** Default: `"$remote"`, the address that the request comes from. */
   ip?: string
   idfa?: string
   idfv?: string
@@ -55,6 +62,7 @@ export interface EventFields {
   plan?: { branch?: string; source?: string; version?: string; versionId?: string }
   ingestion_metadata?: { source_name?: string; source_version?: string }
   partner_id?: string
+  /** Default: this package and its version. */
   library?: string
   version_name?: string
 }
@@ -87,30 +95,33 @@ export type Progress =
   | ({ type: 'settled'; ids: number[] } & Outcome)
   | { type: 'notice'; text: string }
 
+/** The options of `init`. One that is not listed here is refused. */
 export interface Options {
   /** Where the project was made. Default: `"us"`. */
   region?: 'us' | 'eu'
   /** The full ingestion URL of an own proxy; https, http on loopback, or a path on the page's own origin. */
   serverUrl?: string
+  /** As by `setUserId`. Default: what the last page had. */
   userId?: string
+  /** As by `setDeviceId`. Default: what the last page had, or a random id. */
   deviceId?: string
   /** `"batch"` takes 20 MB a request and shows data later. Default: `"httpV2"`. */
   api?: 'httpV2' | 'batch'
   /** What happens to strings of more than 1024 UTF-16 code units, which Amplitude shortens. Default: `"pass"`. */
   longStrings?: 'pass' | 'refuse'
-  /** How long an event waits for others. Default: 1000. */
+  /** How long an event waits for others, in milliseconds. Default: 1000. */
   flushIntervalMs?: number
-  /** How many waiting events are sent without waiting longer. Default: 200. */
+  /** How many waiting events are sent without waiting longer, at most `batchEvents`. Default: 200. */
   flushAt?: number
   /** The most events of one request, 1 to 2000. Default: 2000. */
   batchEvents?: number
-  /** The bytes of events that may wait. Default: 64,000,000. */
+  /** The bytes of events, as JSON, that may be pending; beyond them calls reject with kind `full`. Default: 64,000,000. */
   queueBytes?: number
-  /** The least characters of an id. Default: Amplitude's 5. */
+  /** The least characters of a user or device id, 1 to 1024. Default: Amplitude's 5. */
   minIdLength?: number
-  /** Default: 30,000. */
+  /** From a request's start to the end of its answer, in milliseconds. Default: 30,000. */
   requestTimeoutMs?: number
-  /** The silence that ends a session. Default: 1,800,000. */
+  /** The silence that ends a session, in milliseconds. Default: 1,800,000. */
   sessionTimeoutMs?: number
   /** Each sees every event and answers with it, changed or not, or with `null` to drop it. One that throws is reported and skipped. */
   plugins?: readonly ((event: Event) => Event | null)[]
@@ -168,17 +179,21 @@ export function init(projectKey: string, options?: Options): Promise<void>
 /** Tracks an event. Resolves with what became of it; rejects when the event breaks a limit. Nobody has to wait for it. */
 export function track(type: string, properties?: Properties, fields?: EventFields): Promise<Outcome>
 export function track(event: Event): Promise<Outcome>
+/** Changes the user's properties. */
 export function identify(operations: Operations): Promise<Outcome>
+/** Changes the properties of a group, or of several of one type. */
 export function groupIdentify(type: string, name: string | readonly string[], operations: Operations): Promise<Outcome>
 /** Puts the user into a group. */
 export function setGroup(type: string, name: string | readonly string[]): Promise<Outcome>
+/** Tracks revenue. */
 export function revenue(revenue: Revenue): Promise<Outcome>
-/** Sets the user's id for all later events; none forgets it. */
+/** Sets the user's id, of 5 to 1024 characters, for all later events; without one it is forgotten. Stays in the browser. */
 export function setUserId(id?: string | null): Promise<void>
+/** Sets the device's id, of 5 to 1024 characters, for all later events. Stays in the browser. */
 export function setDeviceId(id: string): Promise<void>
 /** Forgets the user and becomes a new device. */
 export function reset(): Promise<void>
-/** Sends what waits; resolves when everything tracked before is settled, or after `deadlineMs` (default 30,000). */
+/** Sends what waits; resolves when everything tracked before is settled, or after `deadlineMs` milliseconds (default 30,000). */
 export function flush(deadlineMs?: number): Promise<Report>
 /** `undefined` before `init` is done. */
 export function getUserId(): string | undefined
