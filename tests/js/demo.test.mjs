@@ -1,14 +1,14 @@
 // The demo's server seen from outside, with what it must refuse, and the page's model of what becomes of an event.
 
 import assert from 'node:assert/strict'
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { KEY, emulator, folder, root } from './support.mjs'
+import { KEY, emulator, folder, listening, root } from './support.mjs'
 
 const server = join(root, 'target/debug/examples/demo')
 const SECRET = 'fake0000000000000000000000000key'
@@ -18,18 +18,7 @@ const environment = { PATH: process.env.PATH, NO_PROXY: '127.0.0.1' }
 // Starts the demo's server on a free port, with an emulator behind it unless `amplitude` says where; `t` ends both.
 async function demo(t, { keys = KEYS, amplitude, args = [] } = {}) {
   amplitude ??= (await emulator(t)).url
-  const child = spawn(server, ['--port', '0', '--amplitude', amplitude, ...args], { stdio: ['ignore', 'pipe', 'inherit'], env: { ...environment, ...keys } })
-  t.after(() => child.kill())
-  const url = await new Promise((found, failed) => {
-    let text = ''
-    child.stdout.on('data', (chunk) => {
-      text += chunk
-      const address = /listening on (\S+)\n/.exec(text)
-      if (address) found(address[1])
-    })
-    child.on('error', failed)
-    child.on('exit', () => failed(new Error('the demo’s server ended before it listened')))
-  })
+  const url = await listening(t, 'examples/demo', ['--amplitude', amplitude, ...args], { ...environment, ...keys })
   return { amplitude, url }
 }
 

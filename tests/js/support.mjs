@@ -29,11 +29,11 @@ function json(url, body) {
   })
 }
 
-/** Starts an emulator and waits until it listens. */
-export async function emulator(t, ...options) {
-  const child = spawn(join(root, 'target/debug/amplitude-emulator'), ['--port', '0', ...options], { stdio: ['ignore', 'pipe', 'inherit'] })
+/** Starts a program of this crate on a free port; where it listens. */
+export function listening(t, program, options, env = process.env) {
+  const child = spawn(join(root, 'target/debug', program), ['--port', '0', ...options], { stdio: ['ignore', 'pipe', 'inherit'], env })
   t.after(() => child.kill())
-  const url = await new Promise((found, failed) => {
+  return new Promise((found, failed) => {
     let text = ''
     child.stdout.on('data', (chunk) => {
       text += chunk
@@ -41,8 +41,13 @@ export async function emulator(t, ...options) {
       if (address) found(address[1])
     })
     child.on('error', failed)
-    child.on('exit', () => failed(new Error('the emulator ended before it listened')))
+    child.on('exit', () => failed(new Error(`${program} ended before it listened`)))
   })
+}
+
+/** Starts an emulator and waits until it listens. */
+export async function emulator(t, ...options) {
+  const url = await listening(t, 'amplitude-emulator', options)
   const all = async (name) => {
     const items = []
     for (;;) {
