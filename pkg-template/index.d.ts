@@ -139,7 +139,7 @@ export class AmplitudeError extends Error {
   retryable: boolean
 }
 
-/** Changes of a user's or a group's properties. A property takes part in one of them. */
+/** Changes of a user's or a group's properties. One for each property: Amplitude does not say which of two would win. */
 export class Identify {
   set(key: string, value: Json): this
   setOnce(key: string, value: Json): this

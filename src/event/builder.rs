@@ -1,8 +1,8 @@
 //! [`EventBuilder`]: sets an event's fields; the first thing that is wrong is told by `build`.
 
 use crate::{
-    Error, ErrorKind, Result,
-    event::{Event, Properties, fields, value::PropertyValue},
+    Error, Result,
+    event::{Event, Properties, fields, first_error::FirstError, value::PropertyValue},
     json::Reader,
 };
 
@@ -12,8 +12,7 @@ use crate::{
 pub struct EventBuilder {
     /// In a box, because each setter moves the builder.
     event: Box<Event>,
-    /// The text of the first error.
-    problem: Option<String>,
+    error: FirstError,
 }
 
 /// One setter for each field of HTTP V2, named as Rust names things; the wire's name is in the docs where it differs.
@@ -28,12 +27,12 @@ macro_rules! setters {
 
 impl EventBuilder {
     pub(super) fn new(event_type: &str) -> Self {
-        Self { event: Box::new(Event::empty()), problem: None }.field("event_type", event_type)
+        Self { event: Box::new(Event::empty()), error: FirstError::default() }.field("event_type", event_type)
     }
 
     /// Carries an error from before the building to its end.
     pub(super) fn failed(event_type: &str, error: Error) -> Self {
-        Self { problem: Some(error.message().to_owned()), ..Self::new(event_type) }
+        Self::new(event_type).note(Err(error))
     }
 
     setters! {
@@ -175,9 +174,7 @@ impl EventBuilder {
     /// # Errors
     /// [`crate::ErrorKind::Invalid`] that names the first field or property that breaks a limit, and the limit.
     pub fn build(self) -> Result<Event> {
-        if let Some(problem) = self.problem {
-            return Err(Error::new(ErrorKind::Invalid, problem));
-        }
+        self.error.check()?;
         self.event.check()?;
         Ok(*self.event)
     }
@@ -207,10 +204,8 @@ impl EventBuilder {
         self.field(name, object)
     }
 
-    pub(super) fn note(mut self, result: Result<()>) -> Self {
-        if let Err(error) = result {
-            self.problem.get_or_insert_with(|| error.message().to_owned());
-        }
+    fn note(mut self, result: Result<()>) -> Self {
+        self.error.note(result);
         self
     }
 

@@ -3,9 +3,10 @@
 //! Operations: "Identify API", amplitude.com/docs, and what Amplitude's own SDKs send (`$preInsert`, `$postInsert`, `$remove`, `$clearAll`).
 
 use crate::{
-    Error, ErrorKind, Result,
+    Error, Result,
     event::{
         Event, EventBuilder, Properties,
+        first_error::FirstError,
         object::Object,
         value::{Number, PropertyValue},
     },
@@ -24,16 +25,13 @@ const OPERATIONS: &[&str] =
 struct Operations {
     objects: Vec<(&'static str, Object)>,
     clear_all: bool,
-    /// The text of the first error.
-    problem: Option<String>,
+    error: FirstError,
 }
 
 impl Operations {
     fn push(&mut self, operation: &'static str, key: &str, value: impl PropertyValue) {
         let result = self.try_push(operation, key, value);
-        if let Err(error) = result {
-            self.problem.get_or_insert_with(|| error.message().to_owned());
-        }
+        self.error.note(result);
     }
 
     fn try_push(&mut self, operation: &'static str, key: &str, value: impl PropertyValue) -> Result<()> {
@@ -52,9 +50,7 @@ impl Operations {
     }
 
     fn into_properties(self, path: &str) -> Result<Properties> {
-        if let Some(problem) = self.problem {
-            return Err(Error::new(ErrorKind::Invalid, problem));
-        }
+        self.error.check()?;
         if self.clear_all && !self.objects.is_empty() {
             return Err(Error::at(&[path, ".", CLEAR_ALL].concat(), BESIDE));
         }
@@ -154,8 +150,9 @@ impl GroupIdentify {
     /// The group of that type and name; a list names several groups.
     pub fn new(group_type: &str, name: impl PropertyValue) -> Self {
         let mut groups = Properties::new();
-        let problem = groups.0.set("groups", group_type, name).err().map(|error| error.message().to_owned());
-        Self { operations: Operations { problem, ..Operations::default() }, groups }
+        let mut operations = Operations::default();
+        operations.error.note(groups.0.set("groups", group_type, name));
+        Self { operations, groups }
     }
 
     operations!();

@@ -5,6 +5,7 @@
 
 mod builder;
 pub(crate) mod fields;
+mod first_error;
 mod identify;
 mod object;
 mod properties;

@@ -1,8 +1,8 @@
 //! Revenue as Amplitude's SDKs send it: an event of type `revenue_amount` with `$`-properties.
 
 use crate::{
-    Error, ErrorKind, Result,
-    event::{Event, EventBuilder, Properties, value::PropertyValue},
+    Error, Result,
+    event::{Event, EventBuilder, Properties, first_error::FirstError, value::PropertyValue},
 };
 
 /// Revenue of one kind of product.
@@ -18,14 +18,13 @@ use crate::{
 #[must_use = "it counts nothing until its event is tracked"]
 pub struct Revenue {
     properties: Properties,
-    /// The text of the first error.
-    problem: Option<String>,
+    error: FirstError,
 }
 
 impl Revenue {
     /// The price of one item; negative for a refund.
     pub fn new(price: f64) -> Self {
-        Self { properties: Properties::new(), problem: None }.property("$price", price).quantity(1)
+        Self { properties: Properties::new(), error: FirstError::default() }.property("$price", price).quantity(1)
     }
 
     /// How many items. Default: 1.
@@ -51,7 +50,7 @@ impl Revenue {
     /// The currency: three upper-case letters (ISO 4217).
     pub fn currency(mut self, code: &str) -> Self {
         if code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            self.problem.get_or_insert_with(|| "$currency: must be three upper-case letters (ISO 4217)".to_owned());
+            self.error.note(Err(Error::at("$currency", "must be three upper-case letters (ISO 4217)")));
         }
         self.property("$currency", code)
     }
@@ -68,17 +67,13 @@ impl Revenue {
 
     /// A further property of the event.
     pub fn property(mut self, key: &str, value: impl PropertyValue) -> Self {
-        if let Err(error) = self.properties.0.set("event_properties", key, value) {
-            self.problem.get_or_insert_with(|| error.message().to_owned());
-        }
+        self.error.note(self.properties.0.set("event_properties", key, value));
         self
     }
 
     fn into_properties(self) -> Result<Properties> {
-        match self.problem {
-            Some(problem) => Err(Error::new(ErrorKind::Invalid, problem)),
-            None => Ok(self.properties),
-        }
+        self.error.check()?;
+        Ok(self.properties)
     }
 }
 

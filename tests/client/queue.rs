@@ -64,7 +64,7 @@ fn shutdown_refuses_new_events_and_reports_what_is_left() {
 }
 
 #[test]
-fn flush_covers_what_was_tracked_before_it_and_no_more_than_its_deadline() {
+fn a_flush_sends_all_of_it_in_requests_within_their_bounds() {
     let stub = Stub::start([]);
     let client = Client::new(config(&stub).flush_interval(Duration::from_secs(3600))).unwrap();
     assert_eq!(block_on(client.flush(PATIENCE)), amplitude_sdk::Report::default());
