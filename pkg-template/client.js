@@ -205,7 +205,7 @@ export async function open(key, options, slot) {
     if (event === undefined) return { status: 'dropped', reason: 'a plugin dropped it' }
     return new Promise((settle) => {
       const number = queue(event, settle)
-      progress({ type: 'queued', ids: [number], method, call: event })
+      progress({ type: 'queued', ids: [number], method, event })
     })
   }
 

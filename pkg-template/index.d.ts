@@ -88,9 +88,9 @@ export interface Report {
   pending: number
 }
 
-/** A step on the way of events. `ids` are numbers of this page; `call` is the event as JSON. */
+/** A step on the way of events. `ids` are numbers of this page; `event` is the event as JSON. */
 export type Progress =
-  | { type: 'queued'; ids: number[]; method: string; call: string }
+  | { type: 'queued'; ids: number[]; method: string; event: string }
   | { type: 'sending'; ids: number[] }
   | ({ type: 'settled'; ids: number[] } & Outcome)
   | { type: 'notice'; text: string }

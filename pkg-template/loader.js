@@ -12,14 +12,15 @@ export class AmplitudeError extends Error {
 
 /** Changes of a user's or a group's properties, in the order of the calls. */
 export class Identify {
-  #operations = {}
+  // Without a prototype, so that a property may have any name.
+  #operations = Object.create(null)
 
   toJSON() {
     return this.#operations
   }
 
   #push(operation, key, value) {
-    ;(this.#operations['$' + operation] ??= {})[key] = value
+    ;(this.#operations['$' + operation] ??= Object.create(null))[key] = value
     return this
   }
 

@@ -138,7 +138,7 @@ impl Client {
     /// # Errors
     /// As [`Client::track`].
     pub fn revenue(&self, user_id: Option<&str>, device_id: Option<&str>, revenue: Revenue) -> Result<()> {
-        self.track(Event::revenue_event(revenue).ids(user_id, device_id).build()?)
+        self.track(Event::revenue(revenue).ids(user_id, device_id).build()?)
     }
 
     /// Sends what waits without waiting for its interval, from this call on, and reports on everything that was pending then: when all of it
@@ -148,7 +148,7 @@ impl Client {
     }
 
     /// Refuses new events from now on, then does as [`Client::flush`]. What is not settled at the deadline is dropped and reported as
-    /// [`DropReason::Shutdown`], also what is under way then and may still arrive.
+    /// [`DropReason::Shutdown`], and what the server may have as unknown.
     pub fn shutdown(&self, deadline: Duration) -> Flush {
         Flush(self.0.0.shutdown(deadline))
     }
@@ -221,7 +221,10 @@ fn run_plugins(shared: &Shared, mut event: Event) -> Option<Event> {
     for plugin in &shared.config.plugins {
         let before = event.clone();
         let failure = match platform::catch_panic(|| plugin.process(&mut event)) {
-            Some(Ok(Flow::Continue)) => continue,
+            Some(Ok(Flow::Continue)) => match event.check() {
+                Ok(()) => continue,
+                Err(error) => error.message().to_owned(),
+            },
             Some(Ok(Flow::Drop)) => return None,
             Some(Err(error)) => error.message().to_owned(),
             None => "panicked".to_owned(),

@@ -9,6 +9,7 @@ mod rooms;
 use std::{
     future::{Future, poll_fn},
     mem,
+    ops::Deref,
     pin::pin,
     sync::{Arc, Mutex, MutexGuard},
     task::Poll,
@@ -252,6 +253,7 @@ impl Shared {
 
 /// Runs until nobody can track any more and nothing is pending, or until a shutdown's deadline.
 async fn run(shared: Arc<Shared>, transport: Arc<Transport>) {
+    let shared = Guarded(shared);
     loop {
         let Some(wake_at_ms) = shared.step(&transport) else { return };
         let now_ms = platform::now().mono_ms;
@@ -264,6 +266,40 @@ async fn run(shared: Arc<Shared>, transport: Arc<Transport>) {
             Poll::Pending => timer.as_mut().poll(cx),
         })
         .await;
+    }
+}
+
+/// The driver's own handle. However the driver ends, also by a panic, nobody waits for it afterwards.
+struct Guarded(Arc<Shared>);
+
+impl Deref for Guarded {
+    type Target = Arc<Shared>;
+
+    fn deref(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let mut effects = Effects::default();
+        lock(&self.core).end(platform::now(), &mut effects);
+        self.tell(effects);
+    }
+}
+
+/// A request under way. However it ends, also by a panic, the pipeline is told.
+struct Awaited {
+    shared: Arc<Shared>,
+    batch: BatchId,
+    reply: Result<Reply, Failure>,
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        let reply = mem::replace(&mut self.reply, Err(Failure::Interrupted));
+        lock(&self.shared.core).replies.push((self.batch, reply));
+        self.shared.signal.notify();
     }
 }
 
@@ -283,26 +319,31 @@ impl Shared {
     fn step(self: &Arc<Self>, transport: &Arc<Transport>) -> Option<u64> {
         let mut effects = Effects::default();
         let next = lock(&self.core).step(platform::now(), &mut effects);
+        let sends = mem::take(&mut effects.sends);
+        // Before what is sent next, because replies came before it.
+        self.tell(effects);
+        for Outgoing { batch, ids, body } in sends {
+            self.progress(&Progress::Sending { ids: &ids });
+            let transport = Arc::clone(transport);
+            let request = Awaited { shared: Arc::clone(self), batch, reply: Err(Failure::Interrupted) };
+            platform::spawn(async move {
+                let mut request = request;
+                request.reply = transport.send(body).await;
+            });
+        }
+        next
+    }
+
+    fn tell(&self, effects: Effects) {
         for (ids, outcome) in &effects.settled {
             self.progress(&Progress::Settled { ids, outcome });
         }
-        // After what was settled, because a reply comes before what is sent next.
-        for Outgoing { batch, ids, body } in effects.sends {
-            self.progress(&Progress::Sending { ids: &ids });
-            let (shared, transport) = (Arc::clone(self), Arc::clone(transport));
-            platform::spawn(async move {
-                let reply = transport.send(body).await;
-                lock(&shared.core).replies.push((batch, reply));
-                shared.signal.notify();
-            });
-        }
         effects.receipts.into_iter().for_each(|(receipt, outcome)| receipt.settled.set(outcome));
+        effects.rooms.into_iter().for_each(|room| room.set(()));
+        effects.reports.into_iter().for_each(|(promise, report)| promise.set(report));
         for reason in effects.paused {
             self.notify(&Notice::DeliveryPaused { reason: reason.to_owned() });
         }
-        effects.rooms.into_iter().for_each(|room| room.set(()));
-        effects.reports.into_iter().for_each(|(promise, report)| promise.set(report));
-        next
     }
 }
 
@@ -325,6 +366,16 @@ impl Core {
         }
         let deadline = self.flushes.iter().map(|flush| flush.deadline_ms).min().unwrap_or(u64::MAX);
         Some(self.delivery.pipeline.wake_at(now).min(deadline))
+    }
+
+    /// Leaves nobody waiting for a driver that is gone. After an orderly end there is nobody.
+    fn end(&mut self, now: Now, effects: &mut Effects) {
+        self.closing = true;
+        self.driver = DriverState::Stopped;
+        self.delivery.pipeline.abandon(DropReason::Driver);
+        self.obey(now, effects);
+        self.answer_flushes(now, effects);
+        self.grant_rooms(&mut effects.rooms);
     }
 
     fn obey(&mut self, now: Now, effects: &mut Effects) {

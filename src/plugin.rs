@@ -17,7 +17,8 @@ pub enum Flow {
 /// A step that may read, enrich or drop an event before it is sealed.
 ///
 /// Plugins run in the order in which they were added, on the thread that calls `track`. A plugin that returns an error or
-/// panics is reported through [`crate::Config::on_notice`] and skipped: the event goes on as it was before that plugin.
+/// panics, or leaves an event that breaks a limit, is reported through [`crate::Config::on_notice`] and skipped: the event goes on as it was
+/// before that plugin.
 /// (In the browser build a panic ends the wasm instance; return an error there.)
 ///
 /// ```

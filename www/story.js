@@ -35,10 +35,10 @@ export function createStory({ most = 60, now = Date.now, changed = () => {} } = 
   }
 
   // The SDK gives a number to what an earlier page left, too, and tells nothing else of it.
-  const find = (id) => onTheWay.get(id) ?? follow(id, { title: 'Left by an earlier page', call: '' })
+  const find = (id) => onTheWay.get(id) ?? follow(id, { title: 'Left by an earlier page', event: '' })
 
-  const queued = ({ ids: [id], method, call }) => {
-    const entry = follow(id, { title: title(method, call), call })
+  const queued = ({ ids: [id], method, event }) => {
+    const entry = follow(id, { title: title(method, event), event })
     move(entry, 'queued', 'queued in this page')
   }
 
@@ -64,7 +64,7 @@ export function createStory({ most = 60, now = Date.now, changed = () => {} } = 
     }
   }
 
-  const tell = { queued, sending, settled, notice: ({ text }) => changed(add({ title: text, call: '' })) }
+  const tell = { queued, sending, settled, notice: ({ text }) => changed(add({ title: text, event: '' })) }
 
   return {
     entries,
@@ -81,12 +81,12 @@ export function createStory({ most = 60, now = Date.now, changed = () => {} } = 
     },
     apply: (step) => tell[step.type]?.(step),
     /** A call that the SDK refused before it became an event. */
-    refuse: (title, error) => move(add({ title, call: '' }), 'refused', `refused in this page: ${error.message}`, error.message),
+    refuse: (title, error) => move(add({ title, event: '' }), 'refused', `refused in this page: ${error.message}`, error.message),
   }
 }
 
 export const isSettled = (entry) => SETTLED.includes(entry.state)
 
-function title(method, call) {
-  return NAMES[method] ?? String(JSON.parse(call).event_type)
+function title(method, event) {
+  return NAMES[method] ?? String(JSON.parse(event).event_type)
 }

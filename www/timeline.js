@@ -48,18 +48,18 @@ function createLine(entry) {
   const chip = element('span', { class: 'chip' })
   const hint = element('span', { class: 'hint' })
   const steps = element('ol', { class: 'steps' })
-  const call = element('pre', {}, pretty(entry.call))
+  const json = element('pre', {}, pretty(entry.event))
   const item = element('li', {},
     element('details', {},
       element('summary', {}, element('span', { class: 'what' }, element('b', {}, entry.title), hint), chip),
       steps,
-      entry.call && call))
+      entry.event && json))
 
   const update = (entry, text) => {
     item.dataset.state = entry.state
     chip.dataset.state = entry.state
     chip.textContent = text
-    hint.textContent = entry.reason || summary(entry.call)
+    hint.textContent = entry.reason || summary(entry.event)
     // Steps are added, never changed.
     for (const step of entry.steps.slice(steps.children.length)) {
       steps.append(element('li', {}, element('time', {}, time(step.at)), element('span', {}, step.text)))
@@ -69,17 +69,17 @@ function createLine(entry) {
 }
 
 /** What one reads of an event without opening it: the product, what changed of the user, or its properties. */
-function summary(call) {
-  if (!call) return ''
-  const { event_type: type, event_properties: properties = {}, user_properties: changes = {}, revenue } = JSON.parse(call)
+function summary(event) {
+  if (!event) return ''
+  const { event_type: type, event_properties: properties = {}, user_properties: changes = {}, revenue } = JSON.parse(event)
   const { name, quantity } = properties
   if (name) return [name, quantity > 1 && `${quantity} of them`, revenue && `revenue ${revenue}`].filter(Boolean).join(' · ')
   if (type === '$identify') return Object.entries(changes).map(([operation, values]) => `${operation} ${Object.keys(values).join(', ')}`).join(' · ')
   return Object.entries(properties).map(([name, value]) => `${name} ${value}`).join(' · ')
 }
 
-function pretty(call) {
-  return call && JSON.stringify(JSON.parse(call), null, 2)
+function pretty(event) {
+  return event && JSON.stringify(JSON.parse(event), null, 2)
 }
 
 /** Says what was settled to those who listen rather than look, a few at a time. */

@@ -16,6 +16,8 @@ use crate::{
 /// What Amplitude's SDKs send where an operation takes no value.
 const NO_VALUE: &str = "-";
 const CLEAR_ALL: &str = "$clearAll";
+// Amplitude does not document which of two operations would win.
+const TWICE: &str = "the property already has an operation";
 const BESIDE: &str = "stands beside other operations; send them in an identify of their own";
 const OPERATIONS: &[&str] =
     &["$set", "$setOnce", "$add", "$append", "$prepend", "$preInsert", "$postInsert", "$remove", "$unset", CLEAR_ALL];
@@ -35,9 +37,8 @@ impl Operations {
     }
 
     fn try_push(&mut self, operation: &'static str, key: &str, value: impl PropertyValue) -> Result<()> {
-        // Amplitude does not document which of two operations would win.
         if self.objects.iter().any(|(_, object)| object.raw(key).is_some()) {
-            return Err(Error::invalid(&[operation, ".", key, ": the property already has an operation"]));
+            return Err(Error::at(&[operation, ".", key].concat(), TWICE));
         }
         let at = match self.objects.iter().position(|(known, _)| *known == operation) {
             Some(at) => at,
@@ -194,7 +195,7 @@ pub(super) fn check_operations(path: &str, owner: &str, event_type: &str, json: 
     }
     let refuse = |key: &str, problem: &str| Err(Error::at(&[path, ".", key].concat(), problem));
     let lift = |malformed: Malformed| Error::at(path, malformed.0);
-    let (mut plain, mut operations, mut clears) = (None, 0, false);
+    let (mut plain, mut operations, mut clears, mut changed) = (None, 0, false, Vec::new());
     let mut reader = Reader::new(json);
     reader.open();
     let mut first = true;
@@ -210,21 +211,24 @@ pub(super) fn check_operations(path: &str, owner: &str, event_type: &str, json: 
         operations += 1;
         if key == CLEAR_ALL {
             clears = true;
-        } else if reader.kind().map_err(lift)? != Kind::Object {
+            reader.skip().map_err(lift)?;
+            continue;
+        }
+        if reader.kind().map_err(lift)? != Kind::Object {
             return refuse(&key, "must be an object of properties");
         }
-        if key == "$add" {
-            let mut numbers = reader.clone();
-            numbers.open();
-            let mut first = true;
-            while let Some(name) = numbers.next_key(&mut first).map_err(lift)? {
-                if numbers.kind().map_err(lift)? != Kind::Number {
-                    return refuse(&["$add.", &name].concat(), "must be a number");
-                }
-                numbers.skip().map_err(lift)?;
+        reader.open();
+        let mut first = true;
+        while let Some(name) = reader.next_key(&mut first).map_err(lift)? {
+            if key == "$add" && reader.kind().map_err(lift)? != Kind::Number {
+                return refuse(&["$add.", &name].concat(), "must be a number");
             }
+            reader.skip().map_err(lift)?;
+            if changed.contains(&name) {
+                return refuse(&[&*key, ".", &name].concat(), TWICE);
+            }
+            changed.push(name);
         }
-        reader.skip().map_err(lift)?;
     }
     if operations > 0
         && let Some(plain) = plain

@@ -175,10 +175,31 @@ impl Event {
         &self.user_properties
     }
 
+    /// What is set on the user, for plugins to change.
+    pub fn user_properties_mut(&mut self) -> &mut Properties {
+        &mut self.user_properties
+    }
+
     /// The groups that the event belongs to.
     #[must_use]
     pub fn groups(&self) -> &Properties {
         &self.groups
+    }
+
+    /// The groups, for plugins to change.
+    pub fn groups_mut(&mut self) -> &mut Properties {
+        &mut self.groups
+    }
+
+    /// What is set on a group: of events of type `$groupidentify` alone.
+    #[must_use]
+    pub fn group_properties(&self) -> &Properties {
+        &self.group_properties
+    }
+
+    /// What is set on a group, for plugins to change.
+    pub fn group_properties_mut(&mut self) -> &mut Properties {
+        &mut self.group_properties
     }
 
     /// The event as HTTP V2 takes it.
@@ -233,7 +254,7 @@ impl Event {
     }
 
     /// The rules that concern more than one field.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let mut values: rules::Values<'_> = [""; fields::RULED];
         for (name, value) in self.fields.iter() {
             if let Some(at) = fields::ruled(name) {

@@ -10,7 +10,7 @@ use crate::{
 /// ```
 /// use amplitude_sdk::{Event, Revenue};
 ///
-/// let event = Event::revenue_event(Revenue::new(4.99).quantity(2).product_id("sku-1")).user_id("user123").build()?;
+/// let event = Event::revenue(Revenue::new(4.99).quantity(2).product_id("sku-1")).user_id("user123").build()?;
 /// assert_eq!(event.event_properties().json("$price"), Some("4.99"));
 /// # Ok::<(), amplitude_sdk::Error>(())
 /// ```
@@ -79,7 +79,7 @@ impl Revenue {
 
 impl Event {
     /// Starts an event of revenue.
-    pub fn revenue_event(revenue: Revenue) -> EventBuilder {
+    pub fn revenue(revenue: Revenue) -> EventBuilder {
         match revenue.into_properties() {
             Ok(properties) => EventBuilder::new("revenue_amount").properties(properties),
             Err(error) => EventBuilder::failed("revenue_amount", error),

@@ -6,7 +6,7 @@
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    Config, DropReason, Error, IngestionApi, LongStrings, Outcome, ProjectKey, Rejection, Result,
+    Config, Error, IngestionApi, LongStrings, Outcome, ProjectKey, Rejection, Result,
     delivery::{Delivery, Effect},
     event::{fields, rules, seal::raw_id_hash, text},
     pipeline::{Failure, Header, Input, Now, Reply},
@@ -178,9 +178,8 @@ fn outcome_text(outcome: &Outcome) -> (&'static str, String) {
     match outcome {
         Outcome::Delivered => ("delivered", String::new()),
         Outcome::Rejected(rejection) => ("rejected", rejection_text(rejection)),
-        Outcome::Dropped(DropReason::Plugin) => ("dropped", "a plugin dropped it".to_owned()),
-        Outcome::Dropped(DropReason::Shutdown) => ("dropped", "the client was shut down".to_owned()),
-        Outcome::Dropped(DropReason::Store) => ("dropped", "the store failed".to_owned()),
+        // Plugins and shutdowns are not this class's.
+        Outcome::Dropped(_) => ("dropped", "the store failed".to_owned()),
         Outcome::Unknown => ("unknown", "no answer came, and it is too old to be sent again".to_owned()),
     }
 }

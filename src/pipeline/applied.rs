@@ -247,7 +247,7 @@ impl Pipeline {
         self.actions.push_back(Action::Settle { ids: entries.iter().map(|entry| entry.id).collect(), outcome });
     }
 
-    /// Gives up all that is pending.
+    /// Gives up all that is pending. What the server may have is of unknown fate.
     pub(crate) fn abandon(&mut self, reason: DropReason) {
         // Those that the store failed are settled already.
         let twice = planted("an abandoned record is settled twice");
@@ -255,12 +255,18 @@ impl Pipeline {
         let mut entries: Vec<_> = unanswered.map(|storing| storing.entry).collect();
         entries.extend(self.ready.drain(..));
         self.ready_bytes = 0;
-        for batch in self.batches.drain(..) {
+        let mut sent = Vec::new();
+        for mut batch in self.batches.drain(..) {
+            if batch.state == BatchState::InFlight {
+                sent.append(&mut batch.entries);
+            }
             entries.extend(batch.entries);
             entries.extend(batch.later.into_iter().flatten());
         }
         entries.extend(self.lanes.drain());
         self.flush_at = None;
+        sent.extend(extract(&mut entries, &mut |entry| entry.first_attempt != 0));
+        self.settle(&sent, Outcome::Unknown);
         self.settle(&entries, Outcome::Dropped(reason));
     }
 }

@@ -10,7 +10,7 @@ pub enum Outcome {
     Rejected(Rejection),
     /// This side gave the event up.
     Dropped(DropReason),
-    /// The event was sent, no answer ever came, and it is too old to be sent again without the risk of a second copy.
+    /// The event was sent and no answer came: it is too old to be sent again without the risk of a second copy, or the client ended before.
     Unknown,
 }
 
@@ -38,13 +38,14 @@ pub enum Rejection {
 pub enum DropReason {
     /// A plugin dropped it.
     Plugin,
-    /// The client was shut down before its delivery was known, and its store does not outlive the process. One that was under way may still
-    /// have arrived.
+    /// The client was shut down before it was sent, and its store does not outlive the process.
     Shutdown,
     /// The store failed.
     Store,
+    /// The task that delivers has failed: a defect of this crate, or of a hook of yours that ended it.
+    Driver,
 }
 
 impl DropReason {
-    pub(super) const ALL: [Self; 3] = [Self::Plugin, Self::Shutdown, Self::Store];
+    pub(super) const ALL: [Self; 4] = [Self::Plugin, Self::Shutdown, Self::Store, Self::Driver];
 }

@@ -105,7 +105,7 @@ fn revenue_is_sent_as_amplitudes_own_clients_send_it() {
         .receipt("receipt")
         .receipt_signature("signature")
         .property("coupon", "SPRING");
-    let event = Event::revenue_event(revenue).device_id("device-1").build().unwrap();
+    let event = Event::revenue(revenue).device_id("device-1").build().unwrap();
     let expected = json!({
         "event_type": "revenue_amount", "device_id": "device-1",
         "event_properties": {
@@ -114,7 +114,7 @@ fn revenue_is_sent_as_amplitudes_own_clients_send_it() {
         }
     });
     assert_eq!(sent(&event), expected);
-    let event = Event::revenue_event(Revenue::new(-1.0)).user_id("user123").build().unwrap();
+    let event = Event::revenue(Revenue::new(-1.0)).user_id("user123").build().unwrap();
     assert_eq!(sent(&event)["event_properties"], json!({ "$price": -1.0, "$quantity": 1 }));
 
     for (revenue, problem) in [
@@ -122,7 +122,7 @@ fn revenue_is_sent_as_amplitudes_own_clients_send_it() {
         (Revenue::new(1.0).revenue(f64::INFINITY), "event_properties.$revenue: "),
         (Revenue::new(1.0).currency("euro"), "$currency: must be three upper-case letters"),
     ] {
-        let refused = refusal(Event::revenue_event(revenue).user_id("user123").build());
+        let refused = refusal(Event::revenue(revenue).user_id("user123").build());
         assert!(refused.starts_with(problem), "{refused}");
     }
 }

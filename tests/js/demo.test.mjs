@@ -199,14 +199,14 @@ test('what is missing at the start is named', (t) => {
 // No package.json says that the page's files are modules; to browsers they are.
 const { createStory } = await import(`data:text/javascript,${encodeURIComponent(readFileSync(join(root, 'www/story.js'), 'utf8'))}`)
 
-const queued = (id, type = 'Product Viewed') => ({ type: 'queued', ids: [id], method: 'track', call: JSON.stringify({ event_type: type }) })
+const queued = (id, type = 'Product Viewed') => ({ type: 'queued', ids: [id], method: 'track', event: JSON.stringify({ event_type: type }) })
 const texts = (entry) => entry.steps.map(({ text }) => text)
 
 test('the story follows an event through attempts to its outcome', () => {
   const changed = []
   const story = createStory({ now: () => 7, changed: (entry) => changed.push(`${entry.title} ${entry.state}`) })
   story.apply(queued(1))
-  story.apply({ type: 'queued', ids: [2], method: 'identify', call: '{"$set":{"plan":"pro"}}' })
+  story.apply({ type: 'queued', ids: [2], method: 'identify', event: '{"$set":{"plan":"pro"}}' })
   assert.deepEqual([story.pending, story.counts.queued], [2, 2])
   story.apply({ type: 'sending', ids: [1, 2] })
   story.apply({ type: 'sending', ids: [1, 2] })

@@ -212,6 +212,11 @@ impl World {
 
     fn abandon(&mut self) {
         self.abandoned = true;
+        for (ids, sent_at) in self.in_flight.values() {
+            for id in ids {
+                self.records.get_mut(id).expect("sent").touched.get_or_insert(*sent_at);
+            }
+        }
         self.pipeline().abandon(DropReason::Shutdown);
     }
 
@@ -335,7 +340,10 @@ impl World {
                 Outcome::Dropped(DropReason::Store) => {
                     assert!(record.held == Some(false) || self.lost.contains(&id), "the store holds it");
                 }
-                Outcome::Dropped(_) => assert!(self.abandoned, "given up without a reason"),
+                Outcome::Dropped(_) => {
+                    assert!(self.abandoned, "given up without a reason");
+                    assert!(record.touched.is_none(), "the server may have it");
+                }
             }
         }
     }
