@@ -6,7 +6,7 @@ use super::{
     Action, Batch, BatchState, DropReason, Entry, Failure, Now, Outcome, Pipeline, RecordId, Rejection, Reply,
     backoff::millis,
     planted,
-    verdict::{Throttled, Verdict, Wait, judge},
+    verdict::{Named, Verdict, Wait, judge},
 };
 
 /// The longest that a server's `Retry-After` is believed.
@@ -38,13 +38,9 @@ impl Pipeline {
                 self.settle(&entries, Outcome::Delivered);
                 None
             }
-            Verdict::Rejected(list) => {
-                self.reject(&mut batch, list);
-                None
-            }
-            Verdict::Throttled(throttled) => {
-                let at_least = throttled.at_least;
-                let smaller = self.throttle(&mut batch, throttled, now);
+            Verdict::Named(named) => {
+                let at_least = named.at_least;
+                let smaller = self.apply(&mut batch, named, now);
                 // A list that concerns nobody here must not bring the same request back at once.
                 (!smaller && !planted("a list of nobody brings the request back")).then_some(at_least)
             }
@@ -126,49 +122,22 @@ impl Pipeline {
         self.go_on(batch, not_before, now);
     }
 
-    /// Settles the events at these indexes; of several reasons for one the first counts.
-    fn reject(&mut self, batch: &mut Batch, list: Vec<(usize, Rejection)>) {
-        if list.is_empty() {
-            return;
-        }
-        let mut reasons = Vec::new();
-        reasons.resize_with(batch.entries.len(), || None);
-        for (index, reason) in list {
-            let index = index + usize::from(planted("an index off by one"));
-            if let Some(place) = reasons.get_mut(index) {
-                place.get_or_insert(reason);
-            }
-        }
-        for (entry, reason) in mem::take(&mut batch.entries).into_iter().zip(reasons) {
-            match reason {
-                Some(reason) => self.settle(&[entry], Outcome::Rejected(reason)),
-                None => batch.entries.push(entry),
-            }
-        }
-    }
-
-    /// Makes ids wait and parks their records. Answers whether that made the request smaller.
-    fn throttle(&mut self, batch: &mut Batch, throttled: Throttled, now: Now) -> bool {
-        let least = throttled.at_least.map_or(0, |least| millis(least.min(MAX_RETRY_AFTER)));
+    /// Makes ids wait and parks their records, settles what is refused. Answers whether that made the request smaller.
+    fn apply(&mut self, batch: &mut Batch, named: Named, now: Now) -> bool {
+        let least = named.at_least.map_or(0, |least| millis(least.min(MAX_RETRY_AFTER)));
         let until = |wait: Wait| now.mono_ms + least.max(wait.secs() * 1000);
-        for (user, wait) in throttled.users {
+        for (user, wait) in named.users {
             if batch.entries.iter().any(|entry| entry.user == user) {
                 self.lanes.wait_user(user, until(wait));
             }
         }
-        let mut rejected = throttled.rejected;
-        for (index, entry) in batch.entries.iter().enumerate() {
-            if throttled.silenced.contains(&entry.lane) {
-                rejected.push((index, Rejection::Silenced));
-            }
-        }
-        for (device, wait) in throttled.devices {
+        for (device, wait) in named.devices {
             if batch.entries.iter().any(|entry| entry.lane == device) {
                 self.lanes.wait(device, until(wait));
             }
         }
         // After the ids, because an event's own wait is the shorter one.
-        for index in throttled.events {
+        for index in named.events {
             if let Some(entry) = batch.entries.get(index)
                 && self.lanes.waits(entry, now.mono_ms) == 0
             {
@@ -176,7 +145,18 @@ impl Pipeline {
             }
         }
         let before = batch.entries.len();
-        self.reject(batch, rejected);
+        let mut refused = vec![false; before];
+        for (index, reason) in named.rejected {
+            let index = index + usize::from(planted("an index off by one"));
+            if let Some(&entry) = batch.entries.get(index) {
+                refused[index] = true;
+                self.settle(&[entry], Outcome::Rejected(reason));
+            }
+        }
+        let mut refused = refused.into_iter();
+        extract(&mut batch.entries, &mut |_| refused.next() == Some(true));
+        let silenced = extract(&mut batch.entries, &mut |entry| named.silenced.contains(&entry.lane));
+        self.settle(&silenced, Outcome::Rejected(Rejection::Silenced));
         self.park(batch, now);
         batch.entries.len() < before
     }

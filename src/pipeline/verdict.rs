@@ -37,10 +37,8 @@ pub(crate) enum Failure {
 pub(crate) enum Verdict {
     /// Amplitude has all of them; `short` says that it counted fewer.
     Delivered { short: bool },
-    /// Events at these indexes are refused; the others go again at once.
-    Rejected(Vec<(usize, Rejection)>),
-    /// Ids that wait, by their hashes, and indexes of events that wait; the others go again at once.
-    Throttled(Throttled),
+    /// Some events are refused or have to wait; the others go again at once.
+    Named(Named),
     /// The request is too large: halve it.
     TooLarge,
     /// Refused without saying which: halve it to find the guilty one.
@@ -52,14 +50,16 @@ pub(crate) enum Verdict {
     Fault { at_least: Option<Duration>, reason: &'static str, halve: bool },
 }
 
-/// The ids and events that a 429, or a 400 for silenced devices, asks to wait.
+/// Whom a 400 or a 429 is about: ids by their hashes, events by their indexes, none of which is out of bounds.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Throttled {
+pub(crate) struct Named {
     pub(crate) users: Vec<(u64, Wait)>,
     pub(crate) devices: Vec<(u64, Wait)>,
+    /// Events that wait.
     pub(crate) events: Vec<usize>,
-    /// Devices whose events are refused.
+    /// Devices whose events are refused, where the reply does not say which those are.
     pub(crate) silenced: Vec<u64>,
+    /// Events that are refused, each once.
     pub(crate) rejected: Vec<(usize, Rejection)>,
     pub(crate) at_least: Option<Duration>,
 }
@@ -128,7 +128,7 @@ fn judge_400(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Verdi
     if body.has(reply::MISSING_FIELD) {
         return fault(at_least, MISSING_FIELD, false);
     }
-    let mut rejected = Vec::new();
+    let mut named = waits(body, count, at_least);
     let mut known = vec![false; count];
     let mut reject = |field, reason: fn(String) -> Rejection| {
         let mut why = reason(String::new());
@@ -140,7 +140,7 @@ fn judge_400(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Verdi
                 if let Some(index) = valid(index, count)
                     && !mem::replace(&mut known[index], true)
                 {
-                    rejected.push((index, why.clone()));
+                    named.rejected.push((index, why.clone()));
                 }
             }
         });
@@ -150,38 +150,33 @@ fn judge_400(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Verdi
     reject(reply::ID_LENGTHS, Rejection::IdLength);
     reject(reply::SILENCED_EVENTS, |_| Rejection::Silenced);
 
-    let mut throttled = waits(body, count, at_least);
-    if rejected.is_empty() {
-        ids(body, reply::SILENCED_DEVICES, count, &mut |id| throttled.silenced.push(id));
+    if named.rejected.is_empty() {
+        ids(body, reply::SILENCED_DEVICES, count, &mut |id| named.silenced.push(id));
     }
-    if !throttled.is_empty() {
-        throttled.rejected = rejected;
-        return Verdict::Throttled(throttled);
-    }
-    if rejected.is_empty() { Verdict::Unexplained } else { Verdict::Rejected(rejected) }
+    if named.is_empty() { Verdict::Unexplained } else { Verdict::Named(named) }
 }
 
 fn judge_429(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Verdict {
-    let throttled = waits(body, count, at_least);
-    if throttled.is_empty() { Verdict::Retry { at_least } } else { Verdict::Throttled(throttled) }
+    let named = waits(body, count, at_least);
+    if named.is_empty() { Verdict::Retry { at_least } } else { Verdict::Named(named) }
 }
 
-fn waits(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Throttled {
-    let mut throttled = Throttled { at_least, ..Throttled::default() };
+fn waits(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Named {
+    let mut named = Named { at_least, ..Named::default() };
     for (field, wait) in [(reply::THROTTLED_USERS, Wait::Throttle), (reply::QUOTA_USERS, Wait::DailyQuota)] {
-        ids(body, field, count, &mut |id| throttled.users.push((id, wait)));
+        ids(body, field, count, &mut |id| named.users.push((id, wait)));
     }
     for (field, wait) in [(reply::THROTTLED_DEVICES, Wait::Throttle), (reply::QUOTA_DEVICES, Wait::DailyQuota)] {
-        ids(body, field, count, &mut |id| throttled.devices.push((id, wait)));
+        ids(body, field, count, &mut |id| named.devices.push((id, wait)));
     }
     body.each(reply::THROTTLED_EVENTS, &mut |part| {
         if let Part::Number(index) = part
-            && throttled.events.len() < count
+            && named.events.len() < count
         {
-            throttled.events.extend(valid(index, count));
+            named.events.extend(valid(index, count));
         }
     });
-    throttled
+    named
 }
 
 /// Tells the hashes of a field's ids. No honest reply names more ids than the request has events.
@@ -197,9 +192,10 @@ fn ids(body: &Body<'_>, field: usize, count: usize, tell: &mut dyn FnMut(u64)) {
     });
 }
 
-impl Throttled {
+impl Named {
     fn is_empty(&self) -> bool {
-        self.users.is_empty() && self.devices.is_empty() && self.events.is_empty() && self.silenced.is_empty()
+        let ids = self.users.len() + self.devices.len() + self.silenced.len();
+        ids + self.events.len() + self.rejected.len() == 0
     }
 }
 

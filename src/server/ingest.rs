@@ -11,7 +11,7 @@ use crate::{
     json, limits,
     pipeline::{
         Reply,
-        verdict::{self, Throttled, Verdict, Wait, judge},
+        verdict::{self, Named, Verdict, Wait, judge},
     },
     platform::{self, http},
     server::{CanIngest, Client, Credential, client::transport_error},
@@ -185,9 +185,8 @@ fn read(reply: &Reply, events: &[Ids]) -> Result<Ingested> {
     let failed = |kind, message| Err(Error::new(kind, message).with_status(reply.status).with_retry_after(reply.retry_after));
     match judge(reply, events.len()) {
         Verdict::Delivered { short } => Ok(Ingested::Delivered { short }),
-        Verdict::Rejected(rejected) => Ok(Ingested::Refused(verdicts(Throttled { rejected, ..Throttled::default() }, events))),
-        Verdict::Throttled(throttled) => {
-            let verdicts = verdicts(throttled, events);
+        Verdict::Named(named) => {
+            let verdicts = verdicts(named, events);
             if verdicts.iter().all(|verdict| *verdict == EventVerdict::SendAgain) {
                 return failed(
                     ErrorKind::Throttled,
@@ -215,8 +214,8 @@ fn kind_of_fault(status: u16, reason: &str) -> ErrorKind {
     }
 }
 
-fn verdicts(refusal: Throttled, events: &[Ids]) -> Vec<EventVerdict> {
-    let Throttled { users, devices, events: throttled, silenced, rejected, at_least } = refusal;
+fn verdicts(refusal: Named, events: &[Ids]) -> Vec<EventVerdict> {
+    let Named { users, devices, events: throttled, silenced, rejected, at_least } = refusal;
     let least = at_least.unwrap_or_default();
     let wait = |wait: Wait| Duration::from_secs(wait.secs()).max(least);
     let longest = |waits: &[(u64, Wait)], id: Option<u64>| waits.iter().filter(|it| Some(it.0) == id).map(|it| wait(it.1)).max();

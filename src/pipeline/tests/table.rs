@@ -1,7 +1,7 @@
 //! The table of replies: what each status and body means.
 
 use super::*;
-use verdict::{Verdict, judge};
+use verdict::{Named, Verdict, judge};
 
 #[test]
 fn the_table_of_replies() {
@@ -24,7 +24,7 @@ fn the_table_of_replies() {
     assert_eq!(of(400, r#"{"code":400,"error":"Invalid event JSON"}"#), Verdict::Unexplained);
     assert_eq!(
         of(400, r#"{"code":400,"events_with_missing_fields":{"event_type":[1,2,-1]}}"#),
-        Verdict::Rejected(vec![(1, Rejection::MissingField("event_type".to_owned()))])
+        Verdict::Named(Named { rejected: vec![(1, Rejection::MissingField("event_type".to_owned()))], ..Named::default() })
     );
     assert_eq!(of(413, "anything"), Verdict::TooLarge);
     assert_eq!(of(408, ""), Verdict::Retry { at_least: None });
@@ -39,8 +39,8 @@ fn a_hostile_list_costs_no_more_than_an_honest_one() {
     // A number that is not whole: not Amplitude's.
     assert!(matches!(judge(&reply(400, &body), 2), Verdict::Fault { .. }));
     let body = body.replace("1e9", "9223372036854775807");
-    let Verdict::Rejected(list) = judge(&reply(400, &body), 2) else { panic!("two indexes are right") };
-    let names = list.iter().map(|(index, reason)| match reason {
+    let Verdict::Named(named) = judge(&reply(400, &body), 2) else { panic!("two indexes are right") };
+    let names = named.rejected.iter().map(|(index, reason)| match reason {
         Rejection::InvalidField(name) => (*index, name.len()),
         other => panic!("{other:?}"),
     });
