@@ -5,7 +5,7 @@ use std::{mem, ops::Range};
 use crate::{
     Error, Result,
     event::{
-        scan::Scan,
+        scan::{self, Scan},
         value::{PropertyValue, ValueWriter},
     },
     json::{self, Reader},
@@ -150,6 +150,9 @@ impl Object {
 
     fn remove_at(&mut self, at: usize) {
         let Some(&entry) = self.entries.get(at) else { return };
+        if self.long_strings > 0 {
+            self.long_strings -= scan::long_strings(self.slice(entry.value()));
+        }
         self.entries.remove(at);
         // The comma before it goes too, or the one behind it where it is the first.
         let (from, until) = if at > 0 {

@@ -114,6 +114,14 @@ pub(super) fn long_string(reader: &mut Reader<'_>) -> json::Result<bool> {
     Ok(units > limits::STRING_CHARS)
 }
 
+/// How many strings Amplitude shortens in a value that was checked.
+pub(super) fn long_strings(json: &str) -> u32 {
+    let mut scan = Scan::new("");
+    // It stands where its depth was checked.
+    let _ = scan.value(&mut Reader::new(json), 1);
+    scan.long_strings
+}
+
 /// Whether Amplitude shortens a string: more than 1024 UTF-16 code units.
 pub(super) fn is_long(text: &str) -> bool {
     text.len() > limits::STRING_CHARS && text.encode_utf16().count() > limits::STRING_CHARS

@@ -56,6 +56,26 @@ fn long_strings_are_passed_warned_once_counted_or_refused() {
     assert!(error.to_string().contains("1024"), "{error}");
 }
 
+#[test]
+fn a_long_string_that_is_gone_is_not_counted() {
+    let long = || "x".repeat(1025);
+    let mut event =
+        Event::builder("long").user_id("user123").property("text", long()).property("list", [long(), long()]).build().unwrap();
+    assert_eq!(event.long_strings(), 3);
+    event.event_properties_mut().set("text", "short").unwrap();
+    assert_eq!(event.long_strings(), 2);
+    assert!(event.event_properties_mut().remove("list"));
+    assert_eq!(event.long_strings(), 0);
+    event.set_field("app_version", &format!("\"{}\"", long())).unwrap();
+    assert_eq!(event.long_strings(), 1);
+    event.set_field("app_version", "\"1\"").unwrap();
+    assert_eq!(event.long_strings(), 0);
+
+    let stub = Stub::start([]);
+    let strict = Client::new(config(&stub).long_strings(LongStrings::Refuse)).unwrap();
+    strict.track(event).unwrap();
+}
+
 /// Words that compress, but not to nothing.
 fn prose() -> String {
     (0..2000u64).map(|number| format!("{} ", number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 5000)).collect()
