@@ -87,6 +87,7 @@ export function create(load) {
   let started
   let startedKey = ''
   let slot
+  let hidden
   const early = []
 
   const call = (method, ...args) => {
@@ -98,9 +99,18 @@ export function create(load) {
       early.push({ method, args: snapshot(method, args), time, id: random(), resolve, reject })
       leaveToNextPage()
     })
+    // A page tracks its end after it is hidden, too: in `visibilitychange`, or in a handler of `pagehide` that comes later than ours.
+    if (hidden) leave()
     // Who does not wait for the answer still reads of an error, in the console.
     promise.catch((error) => console.error(error))
     return promise
+  }
+
+  const leave = () => {
+    const events = client?.pending() ?? '[]'
+    if (early.length || events !== '[]') {
+      storage((kept) => kept.setItem(`${LEFT}${startedKey}:${slot}`, `{"events":${events},"calls":${JSON.stringify(early)}}`))
+    }
   }
 
   const leaveToNextPage = () => {
@@ -108,13 +118,14 @@ export function create(load) {
     slot = random()
     const on = (type, handle) => globalThis.addEventListener?.(type, handle)
     on('pagehide', () => {
-      const events = client?.pending() ?? '[]'
-      if (early.length || events !== '[]') {
-        storage((kept) => kept.setItem(`${LEFT}${startedKey}:${slot}`, `{"events":${events},"calls":${JSON.stringify(early)}}`))
-      }
+      hidden = true
+      leave()
     })
     // A page that comes back from the browser's cache still has all of it.
-    on('pageshow', () => storage((kept) => kept.removeItem(`${LEFT}${startedKey}:${slot}`)))
+    on('pageshow', () => {
+      hidden = false
+      storage((kept) => kept.removeItem(`${LEFT}${startedKey}:${slot}`))
+    })
   }
 
   const start = async (key, options) => {

@@ -253,6 +253,22 @@ test('what a page leaves is delivered by the next, once and as it was', { timeou
   assert.deepEqual([after.accepted, after.duplicated], [4, 0], 'what was delivered is left to nobody')
 })
 
+test('what a page tracks at its end, however late, is left to the next', { timeout }, async (t) => {
+  const it = await emulator(t)
+  const page = await shop(t)
+  await page.evaluate(async ([key, serverUrl]) => {
+    await api.init(key, { serverUrl })
+    api.track('before')
+    addEventListener('pagehide', () => api.track('at pagehide'))
+    // A navigation hides the page after `pagehide`.
+    document.addEventListener('visibilitychange', () => api.track('at visibilitychange'))
+  }, [KEY, DEAD])
+  await again(page)
+  await page.evaluate(([key, serverUrl]) => api.init(key, { serverUrl }), [KEY, it.httpV2])
+  await page.evaluate(() => api.flush())
+  assert.deepEqual((await it.events()).map(({ event_type }) => event_type), ['before', 'at pagehide', 'at visibilitychange'])
+})
+
 test('a page that comes back from the cache of the browser delivers by itself', { timeout }, async (t) => {
   const it = await emulator(t)
   const page = await shop(t)
