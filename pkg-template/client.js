@@ -44,7 +44,7 @@ const REVENUE = {
 /** The event of each call that tracks one. */
 const EVENTS = {
   track: (event, properties, fields) =>
-    typeof event === 'string' ? { ...fields, event_type: event, ...(properties && { event_properties: properties }) } : event,
+    typeof event === 'string' ? { ...fields, event_type: event, ...(properties != null && { event_properties: properties }) } : event,
   identify: (operations) => ({ event_type: '$identify', user_properties: operations }),
   groupIdentify: (type, name, operations) => ({
     event_type: '$groupidentify',

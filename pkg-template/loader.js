@@ -51,14 +51,14 @@ export function snapshot(call, value) {
   try {
     return JSON.stringify(value, function (key, json) {
       const it = this[key]
-      const type = typeof it
+      // Of a `Map`, an `Error` and their like JSON leaves `{}`; of a date or a boxed number that is none, null.
+      const kind = json === null && it instanceof Date ? 'Date' : {}.toString.call(json).slice(8, -1)
       if (
-        type === 'number' ? !Number.isFinite(it)
-        : type === 'object' ? it instanceof Map || it instanceof Set || (it instanceof Date && Number.isNaN(+it))
+        kind === 'Number' ? !Number.isFinite(+json)
         : // An argument that is left out becomes null.
-          type !== 'string' && type !== 'boolean' && (it !== undefined || this !== value || !Array.isArray(value))
+          !/^(Object|Array|String|Boolean|Null)$/.test(kind) && (it !== undefined || this !== value || !Array.isArray(value))
       ) {
-        throw new AmplitudeError(`${call}: ${key || 'argument'} is ${type === 'number' ? it : type === 'object' ? it.constructor.name : type}, not JSON`)
+        throw new AmplitudeError(`${call}: ${key || 'argument'} is ${kind === 'Number' ? json : kind}, not JSON`)
       }
       return json
     })
