@@ -278,6 +278,26 @@ test('what a page tracks at its end, however late, is left to the next', { timeo
   assert.deepEqual((await it.events()).map(({ event_type }) => event_type), ['before', 'at pagehide', 'at visibilitychange'])
 })
 
+test('names that every object has are names like any other', { timeout }, async (t) => {
+  const it = await emulator(t)
+  const page = await shop(t)
+  const sent = await page.evaluate(async ([key, serverUrl]) => {
+    const calls = [api.track('early', JSON.parse('{"__proto__":{"a":1},"constructor":2}'))]
+    await api.init(key, { serverUrl })
+    calls.push(
+      api.track('late', JSON.parse('{"__proto__":{"a":1},"constructor":2}')),
+      api.identify(new api.Identify().set('__proto__', 'kept').set('constructor', 1)),
+      api.setGroup('__proto__', 'group'),
+    )
+    return Promise.all(calls)
+  }, [KEY, it.httpV2])
+  assert.deepEqual(sent, Array(4).fill({ status: 'delivered' }))
+  const [early, late, identify, group] = (await it.events()).map((event) => JSON.stringify(event.event_properties ?? event.user_properties))
+  assert.deepEqual([early, late], Array(2).fill('{"__proto__":{"a":1},"constructor":2}'))
+  assert.equal(identify, '{"$set":{"__proto__":"kept","constructor":1}}')
+  assert.equal(group, '{"$set":{"__proto__":"group"}}')
+})
+
 test('a page that comes back from the cache of the browser delivers by itself', { timeout }, async (t) => {
   const it = await emulator(t)
   const page = await shop(t)
