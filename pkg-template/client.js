@@ -186,13 +186,16 @@ export async function open(key, options, slot) {
   const enrich = (event) => {
     for (const [index, plugin] of plugins.entries()) {
       try {
-        const answer = plugin(JSON.parse(event))
+        const given = JSON.parse(event)
+        const { time, insert_id } = given
+        const answer = plugin(given)
         if (answer === null) return undefined
-        const changed = snapshot('plugin', answer)
+        // An answer made anew would lack what keeps an event from being counted twice, and its time.
+        const changed = snapshot('plugin', answer && { time, insert_id, ...answer })
         attempt(() => core.check(changed))
         event = changed
       } catch (error) {
-        notice(`plugin ${plugin.name || index} failed and was skipped: ${error?.message ?? error}`)
+        notice(`plugin ${plugin.name || index} failed and was skipped: ${String(error?.message ?? error)}`)
       }
     }
     return event

@@ -298,6 +298,31 @@ test('names that every object has are names like any other', { timeout }, async 
   assert.equal(group, '{"$set":{"__proto__":"group"}}')
 })
 
+test('an answer that a plugin makes anew keeps what the event is known by', { timeout }, async (t) => {
+  const it = await emulator(t)
+  await it.fault({ kind: 'accept_then_hang_up' })
+  const page = await shop(t)
+  const outcomes = await page.evaluate(async ([key, serverUrl]) => {
+    const plugins = [
+      ({ event_type, device_id }) => ({ event_type, device_id, event_properties: { made: 'anew' } }),
+      ({ event_type }) => {
+        if (event_type === 'thrown') throw Symbol('no error')
+      },
+    ]
+    await api.init(key, { serverUrl, plugins })
+    return Promise.all([api.track('given', {}, { insert_id: 'given', time: 5 }), api.track('random'), api.track('thrown')])
+  }, [KEY, it.httpV2])
+  assert.deepEqual(outcomes, Array(3).fill({ status: 'delivered' }))
+  const events = await it.events()
+  assert.deepEqual(events.map(({ event_type, event_properties }) => [event_type, event_properties.made]), [
+    ['given', 'anew'], ['random', 'anew'], ['thrown', 'anew'],
+  ])
+  assert.deepEqual([events[0].insert_id, events[0].time], ['given', 5])
+  assert.ok(events.every(({ insert_id, time }) => insert_id && time))
+  const { accepted, duplicated } = await it.state()
+  assert.deepEqual([accepted, duplicated], [3, 3], 'the server knows again what is sent again')
+})
+
 test('a page that comes back from the cache of the browser delivers by itself', { timeout }, async (t) => {
   const it = await emulator(t)
   const page = await shop(t)
