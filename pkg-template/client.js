@@ -155,9 +155,12 @@ export async function open(key, options, slot) {
   }
   const send = async (batch, body) => {
     let [status, wait, answer] = [0, -1, '']
+    // `AbortSignal.timeout` is younger than the other things that are needed here.
+    const ending = new AbortController()
+    const limit = setTimeout(() => ending.abort(), requestTimeoutMs)
     try {
       const headers = { 'content-type': 'application/json' }
-      const response = await fetch(url, { method: 'POST', headers, body, signal: AbortSignal.timeout(requestTimeoutMs) })
+      const response = await fetch(url, { method: 'POST', headers, body, signal: ending.signal })
       answer = await response.text()
       wait = retryAfter(response.headers.get('retry-after'))
       status = response.status
@@ -165,6 +168,7 @@ export async function open(key, options, slot) {
       // Where the browser knows that there is no network, the server cannot have seen the request.
       if (globalThis.navigator?.onLine === false) status = 1
     }
+    clearTimeout(limit)
     core.reply(batch, status, wait, answer, performance.now(), Date.now())
     loop()
   }

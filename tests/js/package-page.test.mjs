@@ -323,6 +323,18 @@ test('an answer that a plugin makes anew keeps what the event is known by', { ti
   assert.deepEqual([accepted, duplicated], [3, 3], 'the server knows again what is sent again')
 })
 
+test('an engine without AbortSignal.timeout delivers, and ends a request that nobody answers', { timeout }, async (t) => {
+  const it = await emulator(t)
+  await it.fault({ kind: 'delay', ms: 600_000 })
+  const page = await shop(t)
+  const outcome = await page.evaluate(async ([key, serverUrl]) => {
+    delete AbortSignal.timeout
+    await api.init(key, { serverUrl, requestTimeoutMs: 200 })
+    return api.track('old')
+  }, [KEY, it.httpV2])
+  assert.deepEqual(outcome, { status: 'delivered' })
+})
+
 test('a page that comes back from the cache of the browser delivers by itself', { timeout }, async (t) => {
   const it = await emulator(t)
   const page = await shop(t)
