@@ -210,10 +210,12 @@ export async function open(key, options, slot) {
     if (own === null || typeof own !== 'object') throw new AmplitudeError(`${method}: needs an event type or an event`)
     const event = enrich(snapshot(method, { ...ids.stamp(time), insert_id: id, ...own }))
     if (event === undefined) return { status: 'dropped', reason: 'a plugin dropped it' }
-    return new Promise((settle) => {
-      const number = queue(event, settle)
-      progress({ type: 'queued', ids: [number], method, event })
-    })
+    // What is refused is thrown before there is a promise, which an adopted call leaves to nobody.
+    let settle
+    const settled = new Promise((resolve) => (settle = resolve))
+    const number = queue(event, settle)
+    progress({ type: 'queued', ids: [number], method, event })
+    return settled
   }
 
   const flush = (deadlineMs = 30_000) => {
@@ -255,27 +257,34 @@ export async function open(key, options, slot) {
     }
   }
 
+  /** Takes these; answers with those for which there was no room. */
+  const roomless = (items, take) =>
+    items.filter((item) => {
+      try {
+        take(item)
+      } catch (error) {
+        if (error.retryable) return true
+        console.error(error)
+      }
+    })
+
   /** Sends what earlier pages left; what finds no room stays for a later one. */
   const adopt = (kept) => {
     for (const name of Object.keys(kept)) {
       const of = [`${LEFT}${key}:`, `${LEFT}:`].some((prefix) => name.startsWith(prefix))
       if (!of || name.endsWith(slot)) continue
       guarded(() => {
-        const { events, calls } = JSON.parse(kept.getItem(name))
+        const text = kept.getItem(name)
+        // First, because what nobody can read must not stay for ever.
         kept.removeItem(name)
-        const full = []
-        for (const event of events) {
-          guarded(() => {
-            try {
-              queue(JSON.stringify(event), () => {})
-            } catch (error) {
-              if (!error.retryable) throw error
-              full.push(event)
-            }
-          })
+        const { events, calls } = JSON.parse(text)
+        const full = {
+          events: roomless(events, (event) => queue(JSON.stringify(event), () => {})),
+          // A time that is none would spoil the session of all that is tracked after it.
+          calls: roomless(calls, ({ method, args, time, id }) =>
+            run(method, JSON.parse(args), Number.isSafeInteger(time) ? time : Date.now(), id)),
         }
-        for (const { method, args, time, id } of calls) guarded(() => run(method, JSON.parse(args), time, id))
-        if (full.length) kept.setItem(name, JSON.stringify({ events: full, calls: [] }))
+        if (full.events[0] || full.calls[0]) kept.setItem(name, JSON.stringify(full))
       })
     }
   }

@@ -9,7 +9,7 @@ export function identity(key, sessionTimeoutMs, check) {
   const name = `amplitude-sdk:${key}`
   let written = 0
   const ids = {
-    ...kept(name, check),
+    ...kept(name, sessionTimeoutMs, check),
 
     setUserId(id) {
       if (id !== undefined) check({ user_id: id })
@@ -61,7 +61,7 @@ export function identity(key, sessionTimeoutMs, check) {
 }
 
 /** What the last page left, in a storage that anybody may have written to; or a new device. */
-function kept(name, check) {
+function kept(name, sessionTimeoutMs, check) {
   let found
   try {
     found = JSON.parse(storage((store) => store.getItem(name))) ?? {}
@@ -80,6 +80,7 @@ function kept(name, check) {
   return {
     userId: good('user_id', userId) ? userId : undefined,
     deviceId: good('device_id', deviceId) ? deviceId : random(),
-    ...(Number.isSafeInteger(sessionId) && Number.isSafeInteger(lastMs) && { sessionId, lastMs }),
+    // A session from the future, of a clock that was wrong, would not end before that.
+    ...(Number.isSafeInteger(sessionId) && Number.isSafeInteger(lastMs) && lastMs < Date.now() + sessionTimeoutMs && { sessionId, lastMs }),
   }
 }

@@ -335,6 +335,38 @@ test('an engine without AbortSignal.timeout delivers, and ends a request that no
   assert.deepEqual(outcome, { status: 'delivered' })
 })
 
+test('what finds no room in the queue stays for a later page', { timeout }, async (t) => {
+  const it = await emulator(t)
+  const page = await shop(t)
+  const big = { list: Array(5).fill('x'.repeat(1000)) }
+  await page.evaluate((big) => ['one', 'two', 'three'].forEach((name) => void api.track(name, big)), big)
+  const types = async () => (await it.events()).map(({ event_type }) => event_type)
+  for (const expected of [['one'], ['one', 'two'], ['one', 'two', 'three']]) {
+    await again(page)
+    await page.evaluate(([key, serverUrl]) => api.init(key, { serverUrl, queueBytes: 8000 }).then(() => api.flush()), [KEY, it.httpV2])
+    assert.deepEqual(await types(), expected)
+  }
+  assert.deepEqual(await page.evaluate(() => Object.keys(localStorage).filter((name) => name.includes(':left:'))), [])
+})
+
+test('what somebody else wrote into the storage spoils nothing', { timeout }, async (t) => {
+  const it = await emulator(t)
+  const page = await shop(t)
+  const seen = await page.evaluate(async ([key, serverUrl]) => {
+    const future = Date.now() + 86_400_000
+    localStorage.setItem(`amplitude-sdk:${key}`, JSON.stringify({ deviceId: 'kept-device', sessionId: 5, lastMs: future }))
+    const left = ['null', '{', '[5]', '{"events":[null,{"event_type":"left","device_id":"device-1"}],"calls":[null]}',
+      '{"events":[],"calls":[{"method":"track","args":"[\\"timeless\\"]","time":1e400},{"method":"constructor","args":"[]","time":1}]}']
+    left.forEach((text, index) => localStorage.setItem(`amplitude-sdk:left:${key}:${index}`, text))
+    await api.init(key, { serverUrl })
+    const outcome = await api.track('own')
+    await api.flush()
+    return { outcome, device: api.getDeviceId(), kept: Object.keys(localStorage), fresh: Math.abs(api.getSessionId() - Date.now()) < 60_000 }
+  }, [KEY, it.httpV2])
+  assert.deepEqual(seen, { outcome: { status: 'delivered' }, device: 'kept-device', kept: [`amplitude-sdk:${KEY}`], fresh: true })
+  assert.deepEqual((await it.events()).map(({ event_type }) => event_type), ['left', 'timeless', 'own'])
+})
+
 test('a page that comes back from the cache of the browser delivers by itself', { timeout }, async (t) => {
   const it = await emulator(t)
   const page = await shop(t)
