@@ -142,8 +142,8 @@ export function create(load) {
   }
 
   const api = {
-    async init(key, options = {}) {
-      for (const name of Object.keys(options)) {
+    async init(key, options) {
+      for (const name of Object.keys(options ?? {})) {
         if (PRIVATE_NAMES.test(name)) throw new AmplitudeError(`init: ${name} is refused: a page is public; keep it on a server`)
       }
       if (typeof key !== 'string') throw new AmplitudeError('init: the project key must be a string')

@@ -211,6 +211,7 @@ test('a misspelt or wrong option is refused by its name', { timeout }, async (t)
     assert.equal(told[0], true, option)
     assert.match(told[4], message, option)
   }
+  await page.evaluate((key) => api.init(key, null), KEY)
 })
 
 test('when the rest cannot be loaded, init says so and may be called again', { timeout }, async (t) => {
