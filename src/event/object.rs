@@ -9,7 +9,7 @@ use crate::{
         value::{PropertyValue, ValueWriter},
     },
     json::{self, Reader},
-    limits,
+    limits, platform,
 };
 
 /// `"key":value,"key":value`, and where each key and value stands.
@@ -179,6 +179,9 @@ impl Object {
             let from = scan.enter(&key);
             let value_start = reader.offset();
             scan.value(reader, 2)?;
+            if holds_infinity(reader.slice(value_start)) {
+                return Err(scan.error("holds a number that is not finite where it is read"));
+            }
             let start = object.text.len() + usize::from(!object.text.is_empty());
             if start > 0 {
                 object.text.push(',');
@@ -216,6 +219,27 @@ impl Object {
     fn slice(&self, range: Range<usize>) -> &str {
         self.text.get(range).unwrap_or_default()
     }
+}
+
+/// Whether a value whose JSON text was checked holds a number that no double holds, such as 1e400: a server that cannot read it refuses the
+/// whole request.
+fn holds_infinity(json: &str) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.find(|char: char| char == '"' || char == '-' || char.is_ascii_digit()) {
+        rest = &rest[at..];
+        let end = if rest.starts_with('"') {
+            let mut reader = Reader::new(rest);
+            reader.raw_string().map_or(rest.len(), |string| string.len() + 2)
+        } else {
+            let end = rest.find(|char: char| !matches!(char, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(rest.len());
+            if !platform::parse_number(&rest[..end]).is_finite() {
+                return true;
+            }
+            end
+        };
+        rest = &rest[end..];
+    }
+    false
 }
 
 /// A place in a text. An event of 4 GiB fits into no request, and is refused before it matters.

@@ -11,7 +11,8 @@ use crate::{
 };
 
 /// Checks an event object as HTTP V2 takes it, by every rule that needs no configuration. Answers with the values that rules look at, and how
-/// many strings Amplitude will shorten. Keys of properties are not looked for twice.
+/// many strings Amplitude will shorten. Keys of properties are not looked for twice, and their numbers are not read: an engine writes
+/// finite ones.
 pub(crate) fn check(text: &str) -> Result<(Values<'_>, u32)> {
     let mut values: Values<'_> = [""; fields::RULED];
     let mut seen = 0_u64;

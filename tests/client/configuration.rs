@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use amplitude_sdk::{Client, Config, ErrorKind, Event, IngestionApi, LongStrings, Notice, ProjectKey};
+use amplitude_sdk::{Client, Config, ErrorKind, Event, IngestionApi, LongStrings, Notice, ProjectKey, Properties};
 
 use crate::{
     KEY, config, event,
@@ -54,6 +54,18 @@ fn long_strings_are_passed_warned_once_counted_or_refused() {
     let strict = Client::new(config(&stub).long_strings(LongStrings::Refuse)).unwrap();
     let error = strict.track(long()).unwrap_err();
     assert!(error.to_string().contains("1024"), "{error}");
+}
+
+#[test]
+fn numbers_that_no_double_holds_are_refused_in_properties() {
+    for value in ["1e400", "-1e400", "[1,{\"a\":2E+309}]", &"9".repeat(400)] {
+        let error = Properties::from_json(&format!("{{\"fine\":1e300,\"huge\":{value}}}")).unwrap_err();
+        assert!(error.to_string().contains("properties.huge: holds a number"), "{error}");
+        let event = format!("{{\"event_type\":\"a\",\"user_id\":\"user123\",\"event_properties\":{{\"huge\":{value}}}}}");
+        assert_eq!(Event::from_json(&event).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    let good = r#"{"text":"1e400, \" 1e400","tiny":1e-400,"list":[-0,1.5,true,null],"1e400":0}"#;
+    assert_eq!(Properties::from_json(good).unwrap().len(), 4);
 }
 
 #[test]
