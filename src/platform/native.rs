@@ -201,18 +201,21 @@ impl Config {
 
 /// What only the native build has.
 impl Client {
-    /// [`Client::flush`] for callers without a runtime: blocks the thread until the report is there.
+    /// [`Client::flush`] for callers without a runtime: blocks the thread until the report is there. Not for hooks
+    /// ([`Config::on_notice`], [`Config::on_progress`]): the driver calls them and would wait for itself.
     pub fn flush_blocking(&self, deadline: Duration) -> Report {
         block_on(self.flush(deadline))
     }
 
-    /// [`Client::shutdown`] for callers without a runtime: blocks the thread until the report is there.
+    /// [`Client::shutdown`] for callers without a runtime: blocks the thread until the report is there. Not for hooks
+    /// ([`Config::on_notice`], [`Config::on_progress`]): the driver calls them and would wait for itself.
     pub fn shutdown_blocking(&self, deadline: Duration) -> Report {
         block_on(self.shutdown(deadline))
     }
 }
 
-/// Waits on this thread. The driver answers from its own, so that this never deadlocks, inside a runtime either.
+/// Waits on this thread. The driver answers from its own, so that this deadlocks in no runtime; only a hook, which the driver itself calls,
+/// must not wait for it.
 fn block_on<F: Future>(future: F) -> F::Output {
     struct Unpark(Thread);
     impl Wake for Unpark {
