@@ -42,9 +42,6 @@ impl EventBuilder {
         device_id => "device_id", &str;
         /// When it happened, in milliseconds since 1970 UTC. Default: when it is tracked.
         time_ms => "time", i64;
-        /// Tells copies of an event apart from new ones: Amplitude ignores a second event of a device with the same id for seven days. Default:
-        /// a random UUID.
-        insert_id => "insert_id", &str;
         /// The start of the session in milliseconds since 1970 UTC; -1 for an event outside of sessions.
         session_id => "session_id", i64;
         /// A number that tells the order of events with the same time.
@@ -105,8 +102,18 @@ impl EventBuilder {
         library => "library", &str;
         /// The app's version name, as Amplitude's mobile SDKs send it.
         version_name => "version_name", &str;
+        /// The store's receipt, as Amplitude's mobile SDKs send it.
+        receipt => "receipt", &str;
+        /// The signature of the store's receipt (`receiptSig`).
+        receipt_signature => "receiptSig", &str;
         /// Leaves the user's properties out of the event (`$skip_user_properties_sync`).
         skip_user_properties_sync => "$skip_user_properties_sync", bool;
+    }
+
+    /// Tells copies of an event apart from new ones: Amplitude ignores a second event of a device with the same id for seven days. Default: a
+    /// random UUID.
+    pub fn insert_id(self, id: &str) -> Self {
+        self.field("insert_id", id).check_shape("insert_id")
     }
 
     /// The currency of price and revenue: three upper-case letters (ISO 4217).

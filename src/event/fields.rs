@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::{
     Error, Result,
-    event::scan::long_string,
+    event::scan::{clipped, long_string},
     json::{self, Kind, Reader},
     platform,
 };
@@ -24,6 +24,8 @@ pub(super) enum Shape {
     Flag,
     /// Three upper-case letters.
     Currency,
+    /// A string that tells copies from new events: an empty one would make all events copies of one.
+    Key,
     /// A number from -90 to 90.
     Latitude,
     /// A number from -180 to 180.
@@ -36,7 +38,7 @@ pub(super) enum Shape {
     Properties,
 }
 
-use Shape::{Currency, Flag, Integer, Latitude, Longitude, Number, Plan, Properties, Source, Text};
+use Shape::{Currency, Flag, Integer, Key, Latitude, Longitude, Number, Plan, Properties, Source, Text};
 
 /// Those that [`rules`](super::rules) look at stand first.
 const FIELDS: &[(&str, Shape)] = &[
@@ -55,7 +57,7 @@ const FIELDS: &[(&str, Shape)] = &[
     ("time", Integer),
     ("event_properties", Properties),
     ("session_id", Integer),
-    ("insert_id", Text),
+    ("insert_id", Key),
     ("$skip_user_properties_sync", Flag),
     ("user_agent", Text),
     ("app_version", Text),
@@ -115,7 +117,7 @@ pub(super) fn ruled(name: &str) -> Option<usize> {
 /// A field's place in the table and its shape.
 pub(super) fn find(name: &str) -> Result<(usize, Shape)> {
     let at = FIELDS.iter().position(|(field, _)| *field == name);
-    at.map(|at| (at, FIELDS[at].1)).ok_or_else(|| Error::at(name, "is no field of an event"))
+    at.map(|at| (at, FIELDS[at].1)).ok_or_else(|| Error::at(clipped(name), "is no field of an event"))
 }
 
 /// Checks a value in JSON text against a field's shape and passes over it. Answers how many of its strings Amplitude will shorten.
@@ -124,7 +126,7 @@ pub(super) fn check(name: &str, shape: Shape, reader: &mut Reader<'_>) -> Result
     let kind = reader.kind().map_err(lift)?;
     let expected = |what: &str| Error::invalid(&[name, ": must be ", what, ", not ", kind.name()]);
     match shape {
-        Text | Currency => {
+        Text | Currency | Key => {
             if kind != Kind::String {
                 return Err(expected("a string"));
             }
@@ -133,6 +135,9 @@ pub(super) fn check(name: &str, shape: Shape, reader: &mut Reader<'_>) -> Result
             let code = reader.slice(from).as_bytes();
             if shape == Currency && !(code.len() == 4 && code[..3].iter().all(u8::is_ascii_uppercase)) {
                 return Err(Error::at(name, "must be three upper-case letters (ISO 4217)"));
+            }
+            if shape == Key && code == b"\"" {
+                return Err(Error::at(name, "is empty; leave it out for a random one"));
             }
             Ok(u32::from(long))
         }

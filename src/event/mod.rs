@@ -153,9 +153,15 @@ impl Event {
         Ok(())
     }
 
-    /// Removes a field by its name on the wire; the event's type stays.
+    /// Removes a field by its name on the wire; answers whether it was there and the event is one without it. The event's type stays, and so
+    /// does a price that other fields need.
     pub fn remove_field(&mut self, name: &str) -> bool {
-        name != "event_type" && self.fields.remove(name)
+        let mut changed = self.clone();
+        let removed = changed.fields.remove(name) && changed.check().is_ok();
+        if removed {
+            *self = changed;
+        }
+        removed
     }
 
     /// What happened, in detail.

@@ -5,7 +5,7 @@ use std::{mem, ops::Range};
 use crate::{
     Error, Result,
     event::{
-        scan::{self, Scan},
+        scan::{self, Scan, clipped},
         value::{PropertyValue, ValueWriter},
     },
     json::{self, Reader},
@@ -127,7 +127,7 @@ impl Object {
         let problem = writer.problem().or((depth > limits::DEPTH).then_some("is nested deeper than 40"));
         if let Some(problem) = problem {
             self.text.truncate(start);
-            return Err(Error::invalid(&[path, ".", key, ": ", problem]));
+            return Err(Error::invalid(&[path, ".", clipped(key), ": ", problem]));
         }
         let entry = Entry { start: place(key_start), value: place(value_start), end: place(self.text.len()) };
         self.push(path, entry, depth, long_strings).inspect_err(|_| self.text.truncate(start))
@@ -150,9 +150,6 @@ impl Object {
 
     fn remove_at(&mut self, at: usize) {
         let Some(&entry) = self.entries.get(at) else { return };
-        if self.long_strings > 0 {
-            self.long_strings -= scan::long_strings(self.slice(entry.value()));
-        }
         self.entries.remove(at);
         // The comma before it goes too, or the one behind it where it is the first.
         let (from, until) = if at > 0 {
@@ -167,6 +164,11 @@ impl Object {
             later.value -= shift;
             later.end -= shift;
         }
+        // What was counted with the value that has gone must not be held against those that stay.
+        if self.depth > 1 || self.long_strings > 0 {
+            let (depth, long_strings) = scan::measure(&["{", &self.text, "}"].concat());
+            (self.depth, self.long_strings) = (depth as u8, long_strings);
+        }
     }
 
     /// Reads an object from a caller's JSON text. `path` is its name.
@@ -180,7 +182,7 @@ impl Object {
             let value_start = reader.offset();
             scan.value(reader, 2)?;
             if holds_infinity(reader.slice(value_start)) {
-                return Err(scan.error("holds a number that is not finite where it is read"));
+                return Err(scan.error("holds a number that is larger than any finite one"));
             }
             let start = object.text.len() + usize::from(!object.text.is_empty());
             if start > 0 {

@@ -37,6 +37,9 @@ pub(super) fn check(values: &Values<'_>) -> Result<()> {
         return Err(Error::at("group_properties", "Amplitude reads them on events of type $groupidentify alone"));
     }
     identify::check_operations("group_properties", "$groupidentify", &event_type, of_group)?;
+    if event_type == "$groupidentify" && values[fields::GROUPS].is_empty() {
+        return Err(Error::at("groups", "are missing; $groupidentify changes nothing without"));
+    }
     check_groups(values[fields::GROUPS])
 }
 

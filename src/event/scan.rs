@@ -79,12 +79,7 @@ impl Scan {
     pub(super) fn enter(&mut self, key: &str) -> usize {
         let from = self.path.len();
         self.path.push('.');
-        // A key of a megabyte would make the path of an error as long.
-        let mut end = key.len().min(100);
-        while !key.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.path.push_str(&key[..end]);
+        self.path.push_str(clipped(key));
         from
     }
 
@@ -101,6 +96,15 @@ impl Scan {
     }
 }
 
+/// A key for an error's text: one of a megabyte would make that as long.
+pub(super) fn clipped(key: &str) -> &str {
+    let mut end = key.len().min(100);
+    while !key.is_char_boundary(end) {
+        end -= 1;
+    }
+    &key[..end]
+}
+
 /// Passes over a string; answers whether Amplitude shortens it: more than 1024 UTF-16 code units.
 pub(super) fn long_string(reader: &mut Reader<'_>) -> json::Result<bool> {
     let raw = reader.raw_string()?;
@@ -114,12 +118,11 @@ pub(super) fn long_string(reader: &mut Reader<'_>) -> json::Result<bool> {
     Ok(units > limits::STRING_CHARS)
 }
 
-/// How many strings Amplitude shortens in a value that was checked.
-pub(super) fn long_strings(json: &str) -> u32 {
+/// How deep a value is that was checked, and how many of its strings Amplitude shortens.
+pub(super) fn measure(json: &str) -> (usize, u32) {
     let mut scan = Scan::new("");
-    // It stands where its depth was checked.
     let _ = scan.value(&mut Reader::new(json), 1);
-    scan.long_strings
+    (scan.depth, scan.long_strings)
 }
 
 /// Whether Amplitude shortens a string: more than 1024 UTF-16 code units.

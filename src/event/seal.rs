@@ -4,7 +4,7 @@ use crate::{
     Result,
     event::{Event, Object, rules},
     json,
-    pipeline::fnv1a,
+    pipeline::{self, fnv1a},
 };
 
 /// What `track` adds where an event does not bring it.
@@ -43,7 +43,11 @@ impl Event {
                 push_text(out, ",\"library\":\"", stamp.library);
             }
         });
-        let hash = |name| self.fields.raw(name).and_then(raw_id_hash);
+        // However a caller's text spells an id, it is one lane.
+        let hash = |name| {
+            let json = self.fields.raw(name)?;
+            if json::has_escape(json) { Some(pipeline::id_hash(&rules::text(json))) } else { raw_id_hash(json) }
+        };
         Sealed { user: hash("user_id"), device: hash("device_id") }
     }
 
@@ -69,7 +73,8 @@ impl Event {
     }
 }
 
-/// The hash of an id, given as its JSON text; `None` for no text. As `pipeline::lanes::id_hash` makes it of the id itself.
+/// The hash of an id, given as its JSON text; `None` for no text. As `pipeline::lanes::id_hash` makes it of the id itself, where the text was
+/// written by this crate or by the engine of a page.
 pub(crate) fn raw_id_hash(json: &str) -> Option<u64> {
     json.get(1..json.len().checked_sub(1)?).map(|id| fnv1a(id.as_bytes()))
 }

@@ -34,7 +34,7 @@ use std::collections::VecDeque;
 use self::{backoff::Jitter, lanes::Lanes};
 pub(crate) use self::{
     backoff::{Backoff, millis},
-    lanes::fnv1a,
+    lanes::{fnv1a, id_hash},
     seam::{Action, BatchId, Header, Input, Now, PipelineConfig, RecordId, Refusal},
     verdict::{Failure, Reply},
 };

@@ -61,6 +61,8 @@ fn table() -> Vec<(&'static str, Setter, Value)> {
         ("partner_id", |it| it.partner_id("partner"), json!("partner")),
         ("library", |it| it.library("http/1.0"), json!("http/1.0")),
         ("version_name", |it| it.version_name("1.2.3-beta"), json!("1.2.3-beta")),
+        ("receipt", |it| it.receipt("receipt"), json!("receipt")),
+        ("receiptSig", |it| it.receipt_signature("signature"), json!("signature")),
     ]
 }
 
@@ -156,6 +158,11 @@ fn a_plugins_changes_are_held_to_the_same_rules() {
         "event_type": "Product Purchased", "user_id": "user789", "country": "Peru", "event_properties": { "b": 2 }
     });
     assert_eq!(sent(&event), expected);
+    // A price that others need stays, or the event would be none that could be built.
+    event.set_field("price", "2").unwrap();
+    event.set_field("productId", "\"sku\"").unwrap();
+    assert!(!event.remove_field("price"));
+    assert!(event.remove_field("productId") && event.remove_field("price"));
     for (name, json, problem) in [
         ("event_type", "\"\"", "event_type: is missing or empty"),
         ("user_id", "\"null\"", "user_id: \"null\" is an id that Amplitude refuses"),

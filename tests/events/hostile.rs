@@ -84,6 +84,8 @@ fn a_key_of_a_megabyte_is_a_key() {
     let text = format!(r#"{{"event_type":"e","event_properties":{{"{key}":[1,nonsense]}}}}"#);
     // It is not repeated in the error.
     assert!(refusal(Event::from_json(&text)).len() < 300);
+    assert!(refusal(Event::from_json(&format!(r#"{{"event_type":"e","{key}":1}}"#))).len() < 300);
+    assert!(refusal(builder().property(&key, f64::NAN).build()).len() < 300);
 }
 
 /// Texts that look like events, so that the reader gets far into them.

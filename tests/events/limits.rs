@@ -124,6 +124,30 @@ fn strings_of_more_than_1024_utf16_units_are_counted_and_sent_whole() {
 }
 
 #[test]
+fn what_has_gone_is_not_counted_against_what_stays() {
+    // A plugin shortens what Amplitude would.
+    let mut event = builder().property("text", "x".repeat(2000)).property("list", ["y".repeat(2000)]).build().unwrap();
+    assert_eq!(event.long_strings(), 2);
+    event.event_properties_mut().set("text", "x").unwrap();
+    assert_eq!(event.long_strings(), 1);
+    event.event_properties_mut().remove("list");
+    assert_eq!(event.long_strings(), 0);
+
+    let mut properties = nested(40);
+    properties.set("flat", 1).unwrap();
+    properties.set("n", 1).unwrap();
+    let mut outer = Properties::new();
+    outer.set("in", properties).unwrap();
+}
+
+#[test]
+fn an_insert_id_is_not_empty() {
+    assert_eq!(refusal(builder().insert_id("").build()), "insert_id: is empty; leave it out for a random one");
+    assert!(refusal(Event::from_json(r#"{"event_type":"e","insert_id":""}"#)).starts_with("insert_id: is empty"));
+    assert!(refusal(builder().build().unwrap().set_field("insert_id", "\"\"")).starts_with("insert_id: is empty"));
+}
+
+#[test]
 fn ids_are_bounded_and_some_are_refused_in_any_case() {
     for set in [|id: &str| Event::builder("e").user_id(id).build(), |id: &str| Event::builder("e").device_id(id).build()] {
         for char in ["x", "ä", "𝄞"] {
@@ -214,6 +238,18 @@ fn numbers_are_finite_and_places_are_on_earth() {
     for name in ["price", "revenue", "location_lat"] {
         let text = refusal(Event::from_json(&format!(r#"{{"event_type":"e","{name}":1e999}}"#)));
         assert!(text.starts_with(name), "{text}");
+    }
+    for number in ["1e400", "-1e309", "1E999999999999999999999", &"9".repeat(400), &format!("{}.5", "9".repeat(309))] {
+        for of in [r#"{"n":VALUE}"#, r#"{"in":[{"n":VALUE}]}"#] {
+            let text = refusal(with_properties(&of.replace("VALUE", number)));
+            assert!(
+                text.starts_with("event_properties.") && text.ends_with("holds a number that is larger than any finite one"),
+                "{text}"
+            );
+        }
+    }
+    for number in ["1e308", "-1.7976931348623157e308", "1e-400", &"9".repeat(308), "0.1"] {
+        with_properties(&format!(r#"{{"n":{number}}}"#)).unwrap();
     }
     for (text, problem) in
         [("1.5", "not whole"), ("1e3", "not whole"), ("9223372036854775808", "64 bits"), ("-9223372036854775809", "64 bits")]

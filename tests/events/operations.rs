@@ -65,6 +65,7 @@ fn operations_stand_where_amplitude_reads_them_and_have_their_values() {
         (r#"{"event_type":"e","user_properties":{"$set":{"a":1}}}"#, "user_properties.$set: "),
         (r#"{"event_type":"$groupidentify","groups":{"a":"b"},"user_properties":{"$add":{"a":1}}}"#, "user_properties.$add: "),
         (r#"{"event_type":"e","group_properties":{"a":1}}"#, "group_properties: "),
+        (r#"{"event_type":"$groupidentify","group_properties":{"$set":{"a":1}}}"#, "groups: are missing"),
         (r#"{"event_type":"$identify","group_properties":{"$set":{"a":1}}}"#, "group_properties: "),
         (r#"{"event_type":"$identify","user_properties":{"$set":{"a":1},"b":2}}"#, "user_properties.b: "),
         (r#"{"event_type":"$identify","user_properties":{"b":2,"$set":{"a":1}}}"#, "user_properties.b: "),

@@ -53,6 +53,19 @@ fn a_string_of_1025_units_is_refused_where_that_is_wanted() {
 }
 
 #[test]
+fn a_device_is_one_device_however_its_text_spells_it() {
+    let server = Server::start();
+    let client = client(config(&server).batch_events(1).max_in_flight(2));
+    client.track(Event::builder("e").device_id("device/1").property("n", 1).build().unwrap()).unwrap();
+    let request = server.next();
+    let text = r#"{"event_type":"e","device_id":"d\u0065vice\/1","event_properties":{"n":2}}"#;
+    client.track(Event::from_json(text).unwrap()).unwrap();
+    assert!(server.is_silent(Duration::from_millis(150)), "two requests share a device");
+    request.say(429, r#"{"code":429,"throttled_devices":{"device/1":31},"throttled_events":[0]}"#);
+    assert!(server.is_silent(Duration::from_millis(150)), "a throttled device was sent");
+}
+
+#[test]
 fn the_largest_event_that_fits_makes_a_request_of_just_the_limit() {
     let server = Server::start();
     let client = client(config(&server).batch_bytes(2000));

@@ -17,7 +17,7 @@ impl Case {
     }
 
     fn offer(&mut self, user: &str, device: &str) -> RecordId {
-        let header = Header { user: Some(lanes::id_hash(user)), device: Some(lanes::id_hash(device)), bytes: 100 };
+        let header = Header { user: Some(id_hash(user)), device: Some(id_hash(device)), bytes: 100 };
         self.pipeline.offer(header, 0).expect("there is room")
     }
 

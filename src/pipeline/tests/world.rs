@@ -92,7 +92,7 @@ pub(super) struct World {
 }
 
 pub(super) fn hash(kind: &str, number: u8) -> u64 {
-    lanes::id_hash(&format!("{kind}{number}"))
+    id_hash(&format!("{kind}{number}"))
 }
 
 impl World {
