@@ -4,9 +4,16 @@
 
 use std::borrow::Cow;
 
+use crate::platform;
+
 /// What is wrong with a text that should be JSON.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Malformed(pub(crate) &'static str);
+
+/// What keeps a text from being JSON at all. A browser's engine wrote the texts of a page, so that they do not pay there for the detail.
+const fn not_json(detail: &'static str) -> Malformed {
+    Malformed(if platform::EXPLAINS_JSON { detail } else { "is not JSON" })
+}
 
 pub(crate) type Result<T> = std::result::Result<T, Malformed>;
 
@@ -146,7 +153,7 @@ impl<'a> Reader<'a> {
             Some(b'"') => Ok(Kind::String),
             Some(b'[') => Ok(Kind::Array),
             Some(b'{') => Ok(Kind::Object),
-            Some(_) => Err(Malformed("is not JSON: a value was expected")),
+            Some(_) => Err(not_json("is not JSON: a value was expected")),
             None => Err(Malformed("is cut off")),
         }
     }
@@ -162,7 +169,7 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         if self.kind()? != Kind::String {
-            return Err(Malformed("is not JSON: a key must be a string"));
+            return Err(not_json("is not JSON: a key must be a string"));
         }
         let key = self.string()?;
         self.offset();
@@ -193,7 +200,7 @@ impl<'a> Reader<'a> {
                 self.at += 1;
                 Ok(())
             }
-            Some(_) => Err(Malformed(otherwise)),
+            Some(_) => Err(not_json(otherwise)),
             None => Err(Malformed("is cut off")),
         }
     }
@@ -231,7 +238,7 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self) -> Result<()> {
-        const WRONG: Malformed = Malformed("is not JSON: a number is malformed");
+        const WRONG: Malformed = not_json("is not JSON: a number is malformed");
         let digits = |reader: &mut Self| {
             let from = reader.at;
             while reader.peek().is_some_and(|byte| byte.is_ascii_digit()) {
@@ -278,7 +285,7 @@ impl<'a> Reader<'a> {
             self.at = end;
             Ok(())
         } else {
-            Err(Malformed("is not JSON: a word that is none of true, false, null"))
+            Err(not_json("is not JSON: a word that is none of true, false, null"))
         }
     }
 
@@ -318,7 +325,7 @@ impl<'a> Reader<'a> {
 
     /// Nothing but white space may follow.
     pub(crate) fn end(&mut self) -> Result<()> {
-        if self.offset() == self.text.len() { Ok(()) } else { Err(Malformed("is not JSON: something follows the value")) }
+        if self.offset() == self.text.len() { Ok(()) } else { Err(not_json("is not JSON: something follows the value")) }
     }
 }
 
@@ -375,7 +382,7 @@ impl Chars<'_> {
                 }
                 char::from_u32(code).ok_or(LONE)?
             }
-            _ => return Err(Malformed("is not JSON: an unknown escape")),
+            _ => return Err(not_json("is not JSON: an unknown escape")),
         })
     }
 
@@ -383,7 +390,7 @@ impl Chars<'_> {
         let mut code = 0;
         for _ in 0..4 {
             let digit = self.0.bytes().next().and_then(|byte| char::from(byte).to_digit(16));
-            code = code << 4 | digit.ok_or(Malformed("is not JSON: an escape is malformed"))?;
+            code = code << 4 | digit.ok_or(not_json("is not JSON: an escape is malformed"))?;
             self.0 = self.0.get(1..).unwrap_or_default();
         }
         Ok(code)

@@ -35,6 +35,7 @@ impl Pipeline {
             Verdict::Delivered { short } => {
                 self.counts.short_replies += u64::from(short);
                 let entries = mem::take(&mut batch.entries);
+                self.lanes.speed_up(&entries);
                 self.settle(&entries, Outcome::Delivered);
                 None
             }
@@ -126,22 +127,16 @@ impl Pipeline {
     fn apply(&mut self, batch: &mut Batch, named: Named, now: Now) -> bool {
         let least = named.at_least.map_or(0, |least| millis(least.min(MAX_RETRY_AFTER)));
         let until = |wait: Wait| now.mono_ms + least.max(wait.secs() * 1000);
-        for (user, wait) in named.users {
-            if batch.entries.iter().any(|entry| entry.user == user) {
-                self.lanes.wait_user(user, until(wait));
-            }
-        }
-        for (device, wait) in named.devices {
-            if batch.entries.iter().any(|entry| entry.lane == device) {
-                self.lanes.wait(device, until(wait));
-            }
+        let window = named.window;
+        for (id, wait) in named.ids {
+            self.lanes.slow_down(id, until(wait), window, &batch.entries, now.mono_ms);
         }
         // After the ids, because an event's own wait is the shorter one.
         for index in named.events {
             if let Some(entry) = batch.entries.get(index)
                 && self.lanes.waits(entry, now.mono_ms) == 0
             {
-                self.lanes.wait(entry.lane, until(Wait::Throttle));
+                self.lanes.slow_down(entry.lane, until(Wait::Throttle), window, &batch.entries, now.mono_ms);
             }
         }
         let before = batch.entries.len();

@@ -1,6 +1,7 @@
 //! Lanes: what keeps one id's events in order and apart from everybody else's waits.
 //!
-//! A lane exists only while a batch holds it, while it waits, or while records are parked on it; an idle id costs nothing.
+//! A lane exists only while a batch holds it, while it waits, or while records are parked on it; an idle id costs nothing. What a throttled
+//! id, device or user, has waiting goes in shares that fit into the server's window: a larger request is refused whole, as often as it comes.
 
 use std::{
     cmp::Reverse,
@@ -8,8 +9,11 @@ use std::{
     mem,
 };
 
-use super::{BatchId, Entry, id_map::IdMap, planted};
+use super::{BatchId, Entry, id_map::IdMap, planted, verdict::Wait};
 use crate::json;
+
+/// How long a throttled id waits, for the first time and from one share to the next.
+const THROTTLE_MS: u64 = Wait::Throttle.secs() * 1000;
 
 /// The hash of an id, over its JSON text without quotes: what sealing sees. Two ids with one hash share a lane, which costs time alone.
 pub(crate) fn id_hash(id: &str) -> u64 {
@@ -33,11 +37,23 @@ struct Lane {
     open: bool,
 }
 
+/// An id that was throttled: a device, or a user with all his devices.
+#[derive(Debug, Default)]
+struct Slow {
+    id: u64,
+    until: u64,
+    /// How many events it may send before it waits again, and how many of them are left. 0 left: those under way go on, further ones wait.
+    share: usize,
+    left: usize,
+    /// The largest share.
+    most: usize,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     lanes: IdMap<Lane>,
-    /// Users that wait on all their devices, sorted, and until when. Few at a time.
-    users: Vec<(u64, u64)>,
+    /// Sorted by id, each until it has not used up a share for as long as a window. Few at a time.
+    slow: Vec<Slow>,
     /// Lanes with parked records that neither wait nor are held.
     open: VecDeque<u64>,
     timers: BinaryHeap<Reverse<(u64, u64)>>,
@@ -59,35 +75,25 @@ pub(super) enum Taken {
 impl Lanes {
     /// Parks an entry behind what its lane or user waits for, or gives it to the batch where `fits` says so.
     pub(super) fn take(&mut self, entry: &Entry, batch: BatchId, now: u64, fits: &mut impl FnMut(&Entry) -> bool) -> Taken {
-        let user_until = user_wait(&self.users, entry.user, now);
-        let Some(lane) = self.lanes.get_mut(entry.lane) else {
-            if user_until == 0 {
-                if !fits(entry) {
-                    return Taken::Full;
-                }
-                if !planted("a lane is not held") {
-                    self.lanes.entry(entry.lane).held_by = Some(batch);
-                }
-                return Taken::New;
-            }
-            let lane = self.lanes.entry(entry.lane);
-            lane.until = user_until;
-            lane.parked.push_back(*entry);
-            self.timers.push(Reverse((user_until, entry.lane)));
-            return Taken::Parked;
-        };
-        let free = lane.held_by.is_none_or(|holder| holder == batch);
-        if free && lane.parked.is_empty() && lane.until <= now && user_until == 0 {
+        let wait = slow_until(&self.slow, entry, now, true);
+        // Where it does not fit, its lane stays for it: it is the next batch's first.
+        let lane = self.lanes.entry(entry.lane);
+        let idle = lane.parked.is_empty() && lane.until <= now;
+        if idle && wait == 0 && lane.held_by.is_none_or(|holder| holder == batch) {
             if !fits(entry) {
                 return Taken::Full;
+            }
+            spend(&mut self.slow, entry, now);
+            if planted("a lane is not held") {
+                return Taken::New;
             }
             return if lane.held_by.replace(batch).is_some() { Taken::Again } else { Taken::New };
         }
         // A lane that is held gets its timer on release; one with parked records, or that waits, has it. A user's longer wait is seen
         // when the entry comes to the front: raising the lane's own would leave its timer behind.
-        if lane.held_by.is_none() && lane.parked.is_empty() && lane.until <= now {
-            lane.until = user_until;
-            self.timers.push(Reverse((user_until, entry.lane)));
+        if idle && lane.held_by.is_none() {
+            lane.until = wait;
+            self.timers.push(Reverse((wait, entry.lane)));
         }
         lane.parked.push_back(*entry);
         Taken::Parked
@@ -108,7 +114,7 @@ impl Lanes {
             let mut wait = 0;
             let mut full = false;
             while let Some(entry) = lane.parked.front() {
-                wait = user_wait(&self.users, entry.user, now);
+                wait = slow_until(&self.slow, entry, now, true);
                 if wait > 0 {
                     break;
                 }
@@ -116,17 +122,19 @@ impl Lanes {
                     full = true;
                     break;
                 }
+                spend(&mut self.slow, entry, now);
                 entries.extend(lane.parked.pop_front());
                 if lane.held_by.replace(batch).is_none() {
                     held.push(key);
                 }
             }
-            lane.until = lane.until.max(wait);
+            // A lane that is held sees on release for how long it waits; what goes now must not wait with the rest.
             if lane.held_by.is_none() {
                 if full {
                     lane.open = true;
                     self.open.push_front(key);
                 } else if wait > 0 {
+                    lane.until = wait;
                     self.timers.push(Reverse((wait, key)));
                 }
             }
@@ -155,17 +163,40 @@ impl Lanes {
         lane.until = lane.until.max(until);
     }
 
-    pub(super) fn wait_user(&mut self, user: u64, until: u64) {
-        match self.users.binary_search_by_key(&user, |(user, _)| *user) {
-            Ok(at) => self.users[at].1 = until.max(self.users[at].1),
-            Err(at) => self.users.insert(at, (user, until)),
+    /// Has an id wait that was throttled with these entries, if any is its own, and then go on in shares: of `most` events, which is what
+    /// the server takes in a window, or of half of what it refused, where it refuses an id that already goes in shares.
+    pub(super) fn slow_down(&mut self, id: u64, until: u64, most: usize, entries: &[Entry], now: u64) {
+        let had = entries.iter().filter(|entry| entry.is_of(id)).count();
+        if had == 0 {
+            return;
+        }
+        let at = place(&self.slow, id);
+        if at == self.slow.len() || self.slow[at].id != id {
+            self.slow.insert(at, Slow { id, ..Slow::default() });
+        }
+        let slow = &mut self.slow[at];
+        // While it waits, other requests that were under way say nothing new.
+        if slow.left == 0 || slow.until <= now {
+            slow.share = if slow.share == 0 { most } else { most.min(had / 2).max(1) };
+            slow.left = slow.share;
+            slow.most = most;
+        }
+        slow.until = slow.until.max(until);
+    }
+
+    /// The server took these: their ids' next shares are larger, in case that the window has room.
+    pub(super) fn speed_up(&mut self, entries: &[Entry]) {
+        for slow in &mut self.slow {
+            if entries.iter().any(|entry| entry.is_of(slow.id)) {
+                slow.share = slow.share.saturating_add(slow.share).min(slow.most);
+            }
         }
     }
 
-    /// Until when the entry must wait; 0: not at all.
+    /// Until when an entry must wait that was taken already; 0: not at all.
     pub(super) fn waits(&self, entry: &Entry, now: u64) -> u64 {
         let lane = self.lanes.get(entry.lane).map_or(0, |lane| lane.until);
-        let until = lane.max(user_wait(&self.users, entry.user, now));
+        let until = lane.max(slow_until(&self.slow, entry, now, false));
         if until > now { until } else { 0 }
     }
 
@@ -177,7 +208,7 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(key) else { return };
         lane.held_by = None;
         if let Some(entry) = lane.parked.front() {
-            lane.until = lane.until.max(user_wait(&self.users, entry.user, now));
+            lane.until = lane.until.max(slow_until(&self.slow, entry, now, true));
             if lane.until > now {
                 self.timers.push(Reverse((lane.until, key)));
             } else {
@@ -193,13 +224,11 @@ impl Lanes {
 
     /// Opens the lanes whose wait is over.
     pub(super) fn expire(&mut self, now: u64) {
-        let mut any = false;
         while let Some(&Reverse((until, key))) = self.timers.peek() {
             if until > now {
                 break;
             }
             self.timers.pop();
-            any = true;
             let Some(lane) = self.lanes.get_mut(key) else { continue };
             // A longer wait has its own timer; a held lane gets one on release.
             if lane.until > now || lane.held_by.is_some() {
@@ -211,9 +240,7 @@ impl Lanes {
                 self.open.push_back(key);
             }
         }
-        if any {
-            self.users.retain(|(_, until)| *until > now);
-        }
+        self.slow.retain(|slow| slow.until + THROTTLE_MS > now);
     }
 
     /// When the next wait is over.
@@ -224,13 +251,39 @@ impl Lanes {
     pub(super) fn drain(&mut self) -> Vec<Entry> {
         self.open.clear();
         self.timers.clear();
-        self.users.clear();
+        self.slow.clear();
         self.lanes.drain().flat_map(|lane| lane.parked).collect()
     }
 }
 
-/// Until when a user waits; 0: not at all.
-fn user_wait(users: &[(u64, u64)], user: u64, now: u64) -> u64 {
-    let found = users.binary_search_by_key(&user, |(user, _)| *user).ok().and_then(|at| users.get(at));
-    found.map(|(_, until)| *until).filter(|until| *until > now).unwrap_or(0)
+/// Until when an entry's ids wait, `further`: also those that used up their shares; 0: not at all.
+fn slow_until(slow: &[Slow], entry: &Entry, now: u64, further: bool) -> u64 {
+    let until = |id| {
+        let found = slow.get(place(slow, id)).filter(|slow| slow.id == id && slow.until > now && (further || slow.left > 0));
+        found.map_or(0, |slow| slow.until)
+    };
+    until(entry.lane).max(until(entry.user))
+}
+
+/// Takes an entry off its ids' shares. One that is used up is followed by a wait.
+fn spend(slow: &mut [Slow], entry: &Entry, now: u64) {
+    if planted("a throttled lane sends all at once") {
+        return;
+    }
+    for id in [entry.lane, entry.user] {
+        let at = place(slow, id);
+        let Some(slow) = slow.get_mut(at).filter(|slow| slow.id == id) else { continue };
+        if slow.left == 0 {
+            slow.left = slow.share;
+        }
+        slow.left -= 1;
+        if slow.left == 0 {
+            slow.until = now + THROTTLE_MS;
+        }
+    }
+}
+
+/// Where an id stands, or would.
+fn place(slow: &[Slow], id: u64) -> usize {
+    slow.partition_point(|slow| slow.id < id)
 }

@@ -49,10 +49,17 @@ struct Entry {
     id: RecordId,
     /// The device, without one the user: what keeps its order.
     lane: u64,
+    /// 0: none, or the lane's own id.
     user: u64,
     bytes: u32,
     /// When the first attempt was made that the server may have taken, in seconds of the pipeline's own clock; 0: there was none.
     first_attempt: u32,
+}
+
+impl Entry {
+    fn is_of(&self, id: u64) -> bool {
+        self.lane == id || self.user == id
+    }
 }
 
 /// An entry that the store was asked to hold, and its answer.
@@ -160,7 +167,9 @@ impl Pipeline {
         let id = self.next_id;
         self.next_id += 1;
         let user = header.user.unwrap_or_default();
-        let entry = Entry { id, lane: header.device.unwrap_or(user), user, bytes: header.bytes, first_attempt: 0 };
+        let lane = header.device.unwrap_or(user);
+        let user = if user == lane { 0 } else { user };
+        let entry = Entry { id, lane, user, bytes: header.bytes, first_attempt: 0 };
         self.storing.push_back(Storing { entry, stored: None });
         self.counts.accepted += 1;
         self.counts.pending += 1;

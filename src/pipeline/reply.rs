@@ -23,7 +23,7 @@ enum Shape {
 use Shape::{Ids, Indexes, IndexesByField, Integer, Text};
 
 /// In the order of the places below.
-const FIELDS: [(&str, Shape); 15] = [
+const FIELDS: [(&str, Shape); 16] = [
     ("code", Integer),
     ("error", Text),
     ("missing_field", Text),
@@ -39,6 +39,7 @@ const FIELDS: [(&str, Shape); 15] = [
     ("throttled_devices", Ids),
     ("exceeded_daily_quota_users", Ids),
     ("exceeded_daily_quota_devices", Ids),
+    ("eps_threshold", Integer),
 ];
 
 pub(super) const CODE: usize = 0;
@@ -52,10 +53,11 @@ pub(super) const ID_LENGTHS: usize = 7;
 pub(super) const SILENCED_EVENTS: usize = 8;
 pub(super) const SILENCED_DEVICES: usize = 9;
 pub(super) const THROTTLED_EVENTS: usize = 10;
+// The ids that wait, four fields in a row: users and devices that are throttled, users and devices beyond their quotas.
 pub(super) const THROTTLED_USERS: usize = 11;
-pub(super) const THROTTLED_DEVICES: usize = 12;
 pub(super) const QUOTA_USERS: usize = 13;
 pub(super) const QUOTA_DEVICES: usize = 14;
+pub(super) const EPS_THRESHOLD: usize = 15;
 
 /// What a walk through a field meets.
 pub(super) enum Part<'a> {
@@ -161,9 +163,10 @@ mod tests {
             (SILENCED_DEVICES, "silenced_devices"),
             (THROTTLED_EVENTS, "throttled_events"),
             (THROTTLED_USERS, "throttled_users"),
-            (THROTTLED_DEVICES, "throttled_devices"),
+            (THROTTLED_USERS + 1, "throttled_devices"),
             (QUOTA_USERS, "exceeded_daily_quota_users"),
             (QUOTA_DEVICES, "exceeded_daily_quota_devices"),
+            (EPS_THRESHOLD, "eps_threshold"),
         ];
         assert_eq!(places.len(), FIELDS.len());
         for (place, name) in places {

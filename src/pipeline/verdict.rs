@@ -53,8 +53,8 @@ pub(crate) enum Verdict {
 /// Whom a 400 or a 429 is about: ids by their hashes, events by their indexes, none of which is out of bounds.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Named {
-    pub(crate) users: Vec<(u64, Wait)>,
-    pub(crate) devices: Vec<(u64, Wait)>,
+    /// Users and devices that wait.
+    pub(crate) ids: Vec<(u64, Wait)>,
     /// Events that wait.
     pub(crate) events: Vec<usize>,
     /// Devices whose events are refused, where the reply does not say which those are.
@@ -62,6 +62,8 @@ pub(crate) struct Named {
     /// Events that are refused, each once.
     pub(crate) rejected: Vec<(usize, Rejection)>,
     pub(crate) at_least: Option<Duration>,
+    /// How many events of an id the server takes in a window, 1 or more.
+    pub(crate) window: usize,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,10 +73,11 @@ pub(crate) enum Wait {
 }
 
 impl Wait {
-    /// How long, where the server does not ask for more: documented for throttled ids; quotas are counted by the hour.
+    /// How long, where the server does not ask for more: documented for throttled ids, and a second for servers that count by the second, to
+    /// whom the time is not over before; quotas are counted by the hour.
     pub(crate) const fn secs(self) -> u64 {
         match self {
-            Self::Throttle => limits::THROTTLE_WAIT_SECS,
+            Self::Throttle => limits::THROTTLE_WAIT_SECS + 1,
             Self::DailyQuota => 3600,
         }
     }
@@ -162,12 +165,13 @@ fn judge_429(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Verdi
 }
 
 fn waits(body: &Body<'_>, count: usize, at_least: Option<Duration>) -> Named {
-    let mut named = Named { at_least, ..Named::default() };
-    for (field, wait) in [(reply::THROTTLED_USERS, Wait::Throttle), (reply::QUOTA_USERS, Wait::DailyQuota)] {
-        ids(body, field, count, &mut |id| named.users.push((id, wait)));
-    }
-    for (field, wait) in [(reply::THROTTLED_DEVICES, Wait::Throttle), (reply::QUOTA_DEVICES, Wait::DailyQuota)] {
-        ids(body, field, count, &mut |id| named.devices.push((id, wait)));
+    let eps =
+        body.integer(reply::EPS_THRESHOLD).and_then(|eps| usize::try_from(eps).ok()).unwrap_or(limits::HTTP_V2_EPS as usize);
+    let window = eps.saturating_mul(limits::THROTTLE_WINDOW_SECS as usize).max(1);
+    let mut named = Named { at_least, window, ..Named::default() };
+    for field in reply::THROTTLED_USERS..=reply::QUOTA_DEVICES {
+        let wait = if field < reply::QUOTA_USERS { Wait::Throttle } else { Wait::DailyQuota };
+        ids(body, field, count, &mut |id| named.ids.push((id, wait)));
     }
     body.each(reply::THROTTLED_EVENTS, &mut |part| {
         if let Part::Number(index) = part
@@ -194,8 +198,7 @@ fn ids(body: &Body<'_>, field: usize, count: usize, tell: &mut dyn FnMut(u64)) {
 
 impl Named {
     fn is_empty(&self) -> bool {
-        let ids = self.users.len() + self.devices.len() + self.silenced.len();
-        ids + self.events.len() + self.rejected.len() == 0
+        self.ids.len() + self.silenced.len() + self.events.len() + self.rejected.len() == 0
     }
 }
 

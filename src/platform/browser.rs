@@ -23,6 +23,9 @@ use crate::{
 /// The `library` field of every event.
 pub(crate) const LIBRARY: &str = concat!("amplitude-sdk-wasm/", env!("CARGO_PKG_VERSION"));
 
+/// Whether errors say what keeps a text from being JSON.
+pub(crate) const EXPLAINS_JSON: bool = false;
+
 /// Everything: nothing leaves its thread here.
 pub trait Shared {}
 

@@ -5,6 +5,7 @@
 //! | `LIBRARY` | `amplitude-sdk-rust/VERSION` | `amplitude-sdk-wasm/VERSION` |
 //! | `now` | `SystemTime` and `Instant` | `Date.now`, `performance.now` |
 //! | `fill_random` | the system's entropy | WebCrypto |
+//! | `EXPLAINS_JSON` | yes | no: the engine wrote it |
 //! | `parse_number`, `push_number` | std, zmij | the engine |
 //! | `sleep` | tokio's timer | `setTimeout` |
 //! | `Driver::start` | a thread with a runtime of its own | `spawn_local` |
@@ -27,6 +28,6 @@ mod sys;
 mod sys;
 
 pub(crate) use sys::{
-    Driver, LIBRARY, Shared, Transport, TransportOptions, catch_panic, check_url, fill_random, log, now, parse_number,
-    push_number, sleep, spawn,
+    Driver, EXPLAINS_JSON, LIBRARY, Shared, Transport, TransportOptions, catch_panic, check_url, fill_random, log, now,
+    parse_number, push_number, sleep, spawn,
 };

@@ -24,6 +24,9 @@ use crate::{
 /// The `library` field of every event.
 pub(crate) const LIBRARY: &str = concat!("amplitude-sdk-rust/", env!("CARGO_PKG_VERSION"));
 
+/// Whether errors say what keeps a text from being JSON.
+pub(crate) const EXPLAINS_JSON: bool = true;
+
 /// `Send + Sync`, which callbacks and plugins need on this target.
 pub trait Shared: Send + Sync {}
 

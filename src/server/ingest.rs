@@ -215,11 +215,13 @@ fn kind_of_fault(status: u16, reason: &str) -> ErrorKind {
 }
 
 fn verdicts(refusal: Named, events: &[Ids]) -> Vec<EventVerdict> {
-    let Named { users, devices, events: throttled, silenced, rejected, at_least } = refusal;
+    let Named { ids: waiting, events: throttled, silenced, rejected, at_least, window: _ } = refusal;
     let least = at_least.unwrap_or_default();
     let wait = |wait: Wait| Duration::from_secs(wait.secs()).max(least);
-    let longest = |waits: &[(u64, Wait)], id: Option<u64>| waits.iter().filter(|it| Some(it.0) == id).map(|it| wait(it.1)).max();
-    let longest_of = |ids: &Ids| longest(&users, ids.user).max(longest(&devices, ids.device));
+    let longest_of = |ids: &Ids| {
+        let own = waiting.iter().filter(|(id, _)| [ids.user, ids.device].contains(&Some(*id)));
+        own.map(|it| wait(it.1)).max()
+    };
     let mut verdicts: Vec<_> =
         events.iter().map(|ids| longest_of(ids).map_or(EventVerdict::SendAgain, EventVerdict::Wait)).collect();
     // `judge` gives no index that is out of bounds.
@@ -268,6 +270,7 @@ mod tests {
             "throttled_devices",
             "exceeded_daily_quota_users",
             "exceeded_daily_quota_devices",
+            "eps_threshold",
             "other",
         ]);
         let indexes = prop::collection::vec(-2i64..12, 0..6).prop_map(|list| format!("{list:?}"));

@@ -118,9 +118,9 @@ fn a_throttled_users_other_devices_wait_though_they_were_under_way() {
     let (first, _) = case.sent();
     case.track("u", "d2");
     let (second, _) = case.sent();
-    case.reply(first, reply(429, r#"{"code":429,"throttled_users":{"u":31},"throttled_events":[0]}"#));
+    case.reply(first, reply(429, r#"{"code":429,"eps_threshold":30,"throttled_users":{"u":31},"throttled_events":[0]}"#));
     case.reply(second, reply(503, ""));
-    case.pass(29_999);
+    case.pass(30_999);
     assert!(case.obey().0.is_empty(), "a device of a throttled user was sent");
     case.pass(1);
     assert_eq!(case.sent().1.len(), 2);

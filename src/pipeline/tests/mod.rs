@@ -1,6 +1,7 @@
 //! The invariants, checked after every step of random schedules, and the bugs that they must find.
 
 mod cases;
+mod shares;
 mod table;
 mod world;
 
@@ -16,6 +17,7 @@ use proptest::{
 };
 
 use super::{verdict::Verdict, *};
+use crate::limits;
 use world::{OK, World, config, reply};
 
 /// What happens, and three numbers that say how.
@@ -27,8 +29,9 @@ fn schedules() -> impl Strategy<Value = Vec<Step>> {
 
 fn run(steps: Vec<Step>) {
     let mut world = World::new();
+    let rate = steps[0].3;
     steps.into_iter().for_each(|step| world.step(step));
-    world.finish();
+    world.finish(rate);
 }
 
 thread_local! {
@@ -59,6 +62,7 @@ fn the_invariants_find_every_planted_bug() {
         "the wall clock alone counts",
         "a batch comes back too soon",
         "a throttled user's other device goes",
+        "a throttled lane sends all at once",
         "a list of nobody brings the request back",
         // The store's side.
         "an unanswered append counts as stored",

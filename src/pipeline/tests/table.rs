@@ -24,7 +24,11 @@ fn the_table_of_replies() {
     assert_eq!(of(400, r#"{"code":400,"error":"Invalid event JSON"}"#), Verdict::Unexplained);
     assert_eq!(
         of(400, r#"{"code":400,"events_with_missing_fields":{"event_type":[1,2,-1]}}"#),
-        Verdict::Named(Named { rejected: vec![(1, Rejection::MissingField("event_type".to_owned()))], ..Named::default() })
+        Verdict::Named(Named {
+            rejected: vec![(1, Rejection::MissingField("event_type".to_owned()))],
+            window: 900,
+            ..Named::default()
+        })
     );
     assert_eq!(of(413, "anything"), Verdict::TooLarge);
     assert_eq!(of(408, ""), Verdict::Retry { at_least: None });

@@ -1,6 +1,6 @@
 //! A driver with a store and a network that answer when and as a schedule says, and a model of what must be true meanwhile.
 
-use super::*;
+use super::{shares::Server, *};
 
 pub(super) const OK: &str = r#"{"code":200,"events_ingested":1,"server_upload_time":1}"#;
 const DAY_MS: u64 = 86_400_000;
@@ -56,9 +56,9 @@ const WAIT: Duration = Duration::from_secs(100);
 
 /// What the model knows of a record.
 #[derive(Clone, Copy)]
-struct Record {
-    lane: u64,
-    user: u64,
+pub(super) struct Record {
+    pub(super) lane: u64,
+    pub(super) user: u64,
     bytes: u32,
     /// Whether the store holds it; `None` before its answer.
     held: Option<bool>,
@@ -72,7 +72,7 @@ struct Record {
 pub(super) struct World {
     pipeline: Option<Pipeline>,
     pub(super) now: Now,
-    records: BTreeMap<RecordId, Record>,
+    pub(super) records: BTreeMap<RecordId, Record>,
     settled: HashSet<RecordId>,
     /// Appends and loads that the store was asked for.
     appends: Vec<RecordId>,
@@ -82,13 +82,15 @@ pub(super) struct World {
     pub(super) in_flight: BTreeMap<BatchId, (Vec<RecordId>, Now)>,
     last_sent: HashMap<Vec<RecordId>, u64>,
     /// Users and lanes that were told to wait, and until when.
-    users: HashMap<u64, u64>,
-    lanes: HashMap<u64, u64>,
+    pub(super) users: HashMap<u64, u64>,
+    pub(super) lanes: HashMap<u64, u64>,
     /// What replies confirmed, what they named as invalid, what the store lost.
-    confirmed: HashSet<RecordId>,
+    pub(super) confirmed: HashSet<RecordId>,
     guilty: HashSet<RecordId>,
     lost: HashSet<RecordId>,
     abandoned: bool,
+    /// In the end, a server that is kind and throttles by rate.
+    throttles: Option<Server>,
 }
 
 pub(super) fn hash(kind: &str, number: u8) -> u64 {
@@ -224,8 +226,18 @@ impl World {
         let batches: Vec<_> = self.in_flight.keys().copied().collect();
         let Some(&batch) = batches.get(which % batches.len().max(1)) else { return };
         let (ids, sent_at) = self.in_flight.remove(&batch).expect("one of them");
-        let reply = answer(pick, ids.len());
-        self.expect(pick, &reply, &ids, sent_at);
+        let reply = match self.throttles.take() {
+            Some(mut server) => {
+                let reply = self.by_rate(&mut server, &ids);
+                self.throttles = Some(server);
+                reply
+            }
+            None => {
+                let reply = answer(pick, ids.len());
+                self.expect(pick, &reply, &ids, sent_at);
+                reply
+            }
+        };
         self.handle(Input::Reply { batch, reply });
         // An answer that comes twice changes nothing.
         self.handle(Input::Reply { batch, reply: Ok(super::reply(200, OK)) });
@@ -373,13 +385,25 @@ impl World {
         }
     }
 
-    /// With kindness all that is left is delivered within a bounded number of steps, or the pipeline has forgotten a record or a wake-up, or a
-    /// lane starves.
-    pub(super) fn finish(&mut self) {
+    /// With kindness all that is left is delivered within a bounded number of steps and a bounded time, or the pipeline has forgotten a record
+    /// or a wake-up, or a lane starves. Half of the servers take no more than `rate` events of an id in a window.
+    pub(super) fn finish(&mut self, rate: u32) {
         self.handle(Input::Flush);
-        for _ in 0..2 * self.records.len() + 20 {
+        let pending = self.counts().pending;
+        let mut steps = 2 * pending + 20;
+        // What waits already, such as for an hour's quota.
+        let mut until = self.now.mono_ms + 2 * 3_600_000;
+        if rate % 2 == 1 {
+            // The threshold that it names may be more than it takes.
+            self.throttles = Some(Server::new(1 + rate as usize / 4 % 4, (rate / 2 % 2 == 1).then_some(30)));
+            steps *= 8;
+            // One share is refused for each that is taken, and each may hold one event alone; four times to find its size.
+            until += (2 * pending + 8) * 31_000;
+        }
+        for _ in 0..steps {
             self.answer_all();
             if self.counts().pending == 0 {
+                assert!(self.now.mono_ms <= until, "late by {} s", (self.now.mono_ms - until) / 1000);
                 return;
             }
             let now = self.now;
