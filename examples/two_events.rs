@@ -5,7 +5,8 @@ use std::time::Duration;
 
 fn main() -> amplitude_sdk::Result<()> {
     // AMPLITUDE_API_KEY; AMPLITUDE_REGION=eu for a project in the EU.
-    let client = Client::new(Config::from_env()?)?;
+    let config = Config::from_env()?.on_notice(|notice| eprintln!("amplitude: {notice}"));
+    let client = Client::new(config)?;
 
     client.track(
         Event::builder("Product Purchased")
@@ -17,6 +18,6 @@ fn main() -> amplitude_sdk::Result<()> {
     client.track(Event::builder("Item Added to Cart").user_id("user456").property("item_name", "Laptop").build()?)?;
 
     let report = client.shutdown_blocking(Duration::from_secs(10));
-    println!("{} delivered, {} pending", report.delivered, report.pending);
+    println!("{} delivered, {} rejected, {} not sent", report.delivered, report.rejected, report.dropped);
     Ok(())
 }

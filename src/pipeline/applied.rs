@@ -9,6 +9,7 @@ use super::{
     verdict::{Named, Verdict, Wait, judge},
 };
 
+const UNREACHABLE: &str = "the server cannot be reached";
 /// The longest that a server's `Retry-After` is believed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Failures in a row after which a batch is halved, in case that it is too much for the line or holds what the server stumbles over.
@@ -29,6 +30,7 @@ impl Pipeline {
         }
         let verdict = match reply {
             Ok(reply) => judge(reply, batch.entries.len()),
+            Err(Failure::Connect) => Verdict::Fault { at_least: None, reason: UNREACHABLE, halve: false },
             Err(_) => Verdict::Retry { at_least: None },
         };
         let waits = match verdict {

@@ -49,12 +49,18 @@ impl Options {
         Self::default()
     }
 
-    /// As [`Options::new`], in the region that `AMPLITUDE_REGION` names: `us`, the default, or `eu`.
+    /// As [`Options::new`], in the region that `AMPLITUDE_REGION` names (`us`, the default, or `eu`), or at the address that
+    /// `AMPLITUDE_BASE_URL` gives, as [`Options::base_url`] takes it.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] that names the variable, for any other text.
+    /// [`ErrorKind::Invalid`] that names the variable that cannot be read.
     pub fn from_env() -> Result<Self> {
-        Ok(Self { region: Environment::of_process().region()?.unwrap_or_default(), ..Self::default() })
+        let environment = Environment::of_process();
+        Ok(Self {
+            region: environment.region()?.unwrap_or_default(),
+            base_url: environment.text("AMPLITUDE_BASE_URL")?.map(|url| url.to_string()),
+            ..Self::default()
+        })
     }
 
     /// The region that the project was made in. Default: [`Region::Us`].
@@ -63,7 +69,8 @@ impl Options {
         self
     }
 
-    /// What stands before the paths of all APIs in place of the region's hosts: an own proxy or an emulator. https, or http on loopback.
+    /// What stands before the paths of all APIs in place of the region's hosts: an own proxy or an emulator, e.g.
+    /// `https://proxy.example.com`, without `/2/httpapi`. https, or http on loopback.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self

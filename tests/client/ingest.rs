@@ -36,7 +36,7 @@ fn json(status: u16, body: &str) -> Result<Ingested, Error> {
 #[test]
 fn a_refused_request_has_a_verdict_on_each_event() {
     let field = |name: &str| name.to_owned();
-    let (throttled, quota) = (Wait(Duration::from_secs(30)), Wait(Duration::from_secs(3600)));
+    let (throttled, quota) = (Wait(Duration::from_secs(31)), Wait(Duration::from_secs(3600)));
     for (status, body, verdicts) in [
         (
             400,

@@ -78,7 +78,7 @@ test('the first Rust example is the program, and the program delivers its two ev
   const it = await emulator(t)
   const env = { PATH: process.env.PATH, AMPLITUDE_API_KEY: KEY, AMPLITUDE_SERVER_URL: it.httpV2 }
   const { status, stdout, stderr } = spawnSync(join(root, 'target/debug/examples/two_events'), { env, encoding: 'utf8', timeout: 30_000 })
-  assert.deepEqual([status, stdout, stderr], [0, '2 delivered, 0 pending\n', ''])
+  assert.deepEqual([status, stdout, stderr], [0, '2 delivered, 0 rejected, 0 not sent\n', ''])
   const events = await it.events()
   assert.deepEqual(events.map(({ user_id, event_type, event_properties }) => [user_id, event_type, event_properties]), [
     ['user123', 'Product Purchased', { product_id: 'sku456', price: 29.99 }],
