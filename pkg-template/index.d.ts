@@ -193,7 +193,7 @@ export function setUserId(id?: string | null): Promise<void>
 export function setDeviceId(id: string): Promise<void>
 /** Forgets the user and becomes a new device. */
 export function reset(): Promise<void>
-/** Sends what waits; resolves when everything tracked before is settled, or after `deadlineMs` milliseconds (default 30,000). */
+/** Sends what waits; resolves when everything tracked before is settled, or after `deadlineMs` milliseconds (default 30,000). Before `init` is done it waits for that first. */
 export function flush(deadlineMs?: number): Promise<Report>
 /** `undefined` before `init` is done. */
 export function getUserId(): string | undefined

@@ -1,7 +1,9 @@
 // What a page downloads of the npm package: raw, gzip -9 and brotli -11 bytes of every file, their total, and the
 // part that must be there before the first `track` call. Ends with a JSON line, and with 1 where a target is missed.
 //
-//   node scripts/size.mjs [PKG_DIR]        1 kB = 1000 bytes
+//   node scripts/size.mjs [PKG_DIR [PER_CENT]]        1 kB = 1000 bytes
+//
+// PER_CENT is how far above a target is still let through, because compilers differ by some bytes. Default: 0.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
@@ -13,6 +15,7 @@ const FIRST_CALL_GZIP = 2_000
 
 const root = resolve(import.meta.dirname ?? dirname(new URL(import.meta.url).pathname), '..')
 const pkg = resolve(process.argv[2] ?? join(root, 'pkg'))
+const margin = 1 + Number(process.argv[3] ?? 0) / 100
 
 const entry = join(pkg, entryOf(JSON.parse(readFileSync(join(pkg, 'package.json'), 'utf8'))))
 const atOnce = follow([entry], staticImports)
@@ -37,8 +40,8 @@ for (const file of readdirSync(pkg, { recursive: true }).filter((name) => /\.(m?
 }
 
 const missed = []
-if (total.gzip > TOTAL_GZIP) missed.push(`total gzip ${total.gzip} B is above ${TOTAL_GZIP} B`)
-if (first.gzip > FIRST_CALL_GZIP) missed.push(`gzip before the first track call ${first.gzip} B is above ${FIRST_CALL_GZIP} B`)
+if (total.gzip > TOTAL_GZIP * margin) missed.push(`total gzip ${total.gzip} B is above ${TOTAL_GZIP} B`)
+if (first.gzip > FIRST_CALL_GZIP * margin) missed.push(`gzip before the first track call ${first.gzip} B is above ${FIRST_CALL_GZIP} B`)
 console.log(JSON.stringify({ name: 'page_load_gzip', value: total.gzip, unit: 'B', total, first_call: first, files: rows, missed }))
 for (const miss of missed) console.error(`missed: ${miss}`)
 process.exitCode = missed.length ? 1 : 0

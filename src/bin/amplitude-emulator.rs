@@ -70,7 +70,10 @@ fn run() -> Result<(), String> {
             )),
         };
     }
-    let emulator = builder.start().map_err(|error| format!("cannot start: {error}"))?;
+    let emulator = builder.start().map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => "cannot start: the port is in use; --port 0 takes a free one".to_owned(),
+        _ => format!("cannot start: {error}"),
+    })?;
     let mut text = format!("listening on {}\ningestion:   {}\n", emulator.url(), emulator.ingestion_url());
     if default_project {
         text.push_str(&format!("project:     {DEMO_KEY} with secret {DEMO_SECRET}\n"));

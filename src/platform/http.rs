@@ -148,7 +148,7 @@ pub(crate) fn check_url(url: &Url) -> Result<()> {
     match (url.scheme(), url.host()) {
         ("https", Some(_)) => {}
         ("http", Some(host)) if is_loopback(&host) => {}
-        _ => return Err(invalid("server url: must be https, e.g. https://proxy.example.com, or http on a loopback address")),
+        _ => return Err(invalid("server url: must be https, or http on a loopback address")),
     }
     if url.username().is_empty() && url.password().is_none() {
         Ok(())

@@ -162,3 +162,18 @@ fn bad_configuration_is_named() {
         assert!(error.to_string().contains(name), "{error} does not name {name}");
     }
 }
+
+#[test]
+fn the_address_of_one_api_is_no_base_of_all() {
+    use amplitude_sdk::server::{Client, Options};
+
+    let made = |url: &str| Client::with_options(ProjectKey::new(KEY).unwrap(), Options::new().base_url(url));
+    for url in ["http://127.0.0.1:8787/2/httpapi", "https://proxy.example.com/batch/"] {
+        let error = made(url).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().starts_with("base url: is the address of one API"), "{error}");
+    }
+    for url in ["http://127.0.0.1:8787", "https://proxy.example.com/amplitude/"] {
+        assert!(made(url).is_ok(), "{url}");
+    }
+}
