@@ -18,8 +18,8 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct Options {
-    region: Region,
-    base_url: Option<String>,
+    pub(super) region: Region,
+    pub(super) base_url: Option<String>,
     http: HttpOptions,
     silence: Duration,
 }
@@ -55,7 +55,10 @@ impl Options {
     /// # Errors
     /// [`ErrorKind::Invalid`] that names the variable that cannot be read.
     pub fn from_env() -> Result<Self> {
-        let environment = Environment::of_process();
+        Self::read(Environment::of_process())
+    }
+
+    pub(super) fn read(environment: Environment<'_>) -> Result<Self> {
         Ok(Self {
             region: environment.region()?.unwrap_or_default(),
             base_url: environment.text("AMPLITUDE_BASE_URL")?.map(|url| url.to_string()),

@@ -176,4 +176,17 @@ mod tests {
             assert!(error.to_string().starts_with(said), "{error}");
         }
     }
+
+    #[test]
+    fn options_read_region_and_address() {
+        let read = |variables: &[(&str, &str)]| {
+            let variables: Vec<_> = variables.iter().map(|(name, text)| (*name, OsStr::new(*text))).collect();
+            with(&variables, crate::server::Options::read)
+        };
+        let options = read(&[]).unwrap();
+        assert_eq!((options.region, options.base_url), (Region::Us, None));
+        let options = read(&[("AMPLITUDE_REGION", "eu"), ("AMPLITUDE_BASE_URL", "http://127.0.0.1:1")]).unwrap();
+        assert_eq!((options.region, options.base_url.as_deref()), (Region::Eu, Some("http://127.0.0.1:1")));
+        assert!(read(&[("AMPLITUDE_REGION", "mars")]).unwrap_err().to_string().starts_with("AMPLITUDE_REGION: "));
+    }
 }

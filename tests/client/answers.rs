@@ -1,7 +1,8 @@
 //! What the server answers, and what becomes of the events.
 
 use std::{
-    sync::{Arc, Mutex},
+    net::TcpListener,
+    sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -107,4 +108,20 @@ fn a_reply_without_end_is_not_read_to_its_end() {
     client.track(event("user123")).unwrap();
     assert_eq!(client.shutdown_blocking(PATIENCE).delivered, 1);
     assert_eq!(stub.seen().len(), 2, "the long answer proves nothing, so the event is sent again");
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_told_once_and_its_events_are_kept() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (told, hears) = mpsc::channel();
+    let stub = Stub::start([]);
+    let config = config(&stub).server_url(format!("http://{gone}/2/httpapi"));
+    let client = Client::new(config.on_notice(move |notice| told.send(notice.clone()).unwrap())).unwrap();
+    client.track(event("user123")).unwrap();
+    let notice = hears.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(&notice, Notice::DeliveryPaused { reason } if reason == "the server cannot be reached"), "{notice:?}");
+    // It is tried again meanwhile.
+    let report = client.flush_blocking(Duration::from_millis(700));
+    assert_eq!((report.pending, report.dropped), (1, 0));
+    assert!(hears.try_recv().is_err(), "once is enough");
 }

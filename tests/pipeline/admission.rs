@@ -79,13 +79,18 @@ fn the_largest_event_that_fits_makes_a_request_of_just_the_limit() {
 #[test]
 fn requests_are_as_full_as_their_bounds_let_them_be() {
     let server = Server::start();
-    let client = client(config(&server).flush_interval(HOUR).flush_at(2000).batch_bytes(3000));
-    // Sizes that never fill a request by chance, all below half of the limit so that size alone does not send them.
+    let client = client(config(&server).flush_interval(HOUR).flush_at(2000).batch_bytes(3000).max_in_flight(1));
+    // Requests are cut from all that waits: while the first one is under way, none is.
+    client.track(super::event(0)).unwrap();
+    drop(client.flush(HOUR));
+    let first = server.next();
+    // Sizes that never fill a request by chance.
     for length in 0..60 {
         let event = Event::builder("step").device_id(&format!("device-{length}")).property("text", "x".repeat(length * 3));
         client.track(event.build().unwrap()).unwrap();
     }
     let flush = client.flush(HOUR);
+    first.confirm();
     let mut requests = Vec::new();
     while requests.iter().map(|(_, events): &(usize, Vec<usize>)| events.len()).sum::<usize>() < 60 {
         let request = server.next();
