@@ -12,7 +12,7 @@ use crate::{
 #[test]
 fn a_full_queue_refuses_and_gives_the_event_back() {
     let stub = Stub::start([Answer::Silence]);
-    let client = Client::new(config(&stub).queue_bytes(600).request_timeout(Duration::from_secs(60)).max_in_flight(1)).unwrap();
+    let client = Client::new(config(&stub).queue_bytes(600).request_timeout(Duration::from_secs(5)).max_in_flight(1)).unwrap();
     let mut accepted = 0;
     let error = loop {
         match client.track(event("user123")) {
