@@ -63,16 +63,16 @@ impl Client {
     /// [`ErrorKind::Invalid`] that names the setting that is out of its range.
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
-        Ok(Self(Arc::new(Handle(Arc::new(Shared::new(config)?)))))
+        Ok(Self(Arc::new(Handle(Arc::new(Shared::new(config))))))
     }
 
     /// Queues an event. Returns at once: the network is never waited for.
     ///
     /// # Errors
     /// [`ErrorKind::Full`] when the queue is at its bound, [`ErrorKind::Invalid`] when an id breaks a rule of this client,
-    /// [`ErrorKind::TooLarge`] when the event can fit no request, [`ErrorKind::Closed`] after [`Client::shutdown`]. Until delivery has started,
-    /// which the first event does, also [`ErrorKind::Invalid`] when the machine has no certificate authorities and [`ErrorKind::Store`] when it
-    /// gives no thread. The event comes back with [`Error::into_event`].
+    /// [`ErrorKind::TooLarge`] when the event can fit no request, [`ErrorKind::Closed`] after [`Client::shutdown`], [`ErrorKind::Store`] when the
+    /// store cannot take it. Until delivery has started, which the first event does, also [`ErrorKind::Invalid`] when the machine has no
+    /// certificate authorities and [`ErrorKind::Store`] when it gives no thread. The event comes back with [`Error::into_event`].
     pub fn track(&self, event: Event) -> Result<()> {
         self.accept(event, false).map(drop)
     }
@@ -190,7 +190,7 @@ impl Client {
         }
         let processed = run_plugins(shared, event.clone());
         if processed.is_none() {
-            shared.count_dropped(DropReason::Plugin);
+            shared.count_plugin_drop();
         }
         Ok((Some(event), processed))
     }

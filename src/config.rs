@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     Error, ProjectKey, Region, Result, limits,
-    pipeline::{Backoff, PipelineConfig, millis},
+    pipeline::{Backoff, Bounds, PipelineConfig, millis},
     platform::{self, TransportOptions},
     plugin::{Notice, NoticeHook, Plugin, Progress, ProgressHook},
 };
@@ -252,14 +252,13 @@ impl Config {
     }
 
     pub(crate) fn pipeline(&self, envelope_bytes: usize) -> PipelineConfig {
+        let batch_bytes = self.batch_bytes.unwrap_or(self.api.bytes());
         PipelineConfig {
             batch_events: self.batch_events,
-            batch_bytes: self.batch_bytes.unwrap_or(self.api.bytes()),
-            envelope_bytes,
+            bounds: Bounds { batch: batch_bytes, envelope: envelope_bytes, queue: self.queue_bytes },
             flush_interval_ms: millis(self.flush_interval),
             flush_events: self.flush_events.clamp(1, self.batch_events),
-            flush_bytes: self.batch_bytes.unwrap_or(self.api.bytes()) / 2,
-            queue_bytes: self.queue_bytes,
+            flush_bytes: batch_bytes / 2,
             max_in_flight: self.max_in_flight,
             backoff: Backoff::default(),
         }

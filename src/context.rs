@@ -1,5 +1,7 @@
 //! What surrounds an event on the wire: its `insert_id`, and the envelope of a request. Both targets; after `event`, before `store`.
 
+use std::mem;
+
 use crate::{ProjectKey, json::decimal, platform};
 
 /// Random UUIDs (version 4) from entropy that is fetched 4 KiB at a time, because a system call for each costs as much as the rest
@@ -18,30 +20,39 @@ impl InsertIds {
     }
 
     pub(crate) fn next(&mut self) -> &str {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
         if self.used + 16 > self.pool.len() {
             self.pool.resize(Self::POOL, 0);
             platform::fill_random(&mut self.pool);
             self.used = 0;
         }
-        let random = &mut self.pool[self.used..self.used + 16];
-        random[6] = random[6] & 0x0f | 0x40;
-        random[8] = random[8] & 0x3f | 0x80;
-        let mut at = 0;
-        for (index, byte) in random.iter_mut().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                at += 1;
-            }
-            self.text[at] = HEX[usize::from(*byte >> 4)];
-            self.text[at + 1] = HEX[usize::from(*byte & 15)];
-            at += 2;
+        if let Some(random) = self.pool[self.used..].first_chunk_mut::<16>() {
             // A used id must not be read again from the pool.
-            *byte = 0;
+            let mut digits = u128::from_be_bytes(mem::take(random));
+            digits = digits & !(0xf << 76) | 4 << 76;
+            digits = digits & !(0x3 << 62) | 2 << 62;
+            let [a, b, c, d] = [96, 64, 32, 0].map(|shift| hex((digits >> shift) as u32));
+            self.text[..8].copy_from_slice(&a);
+            self.text[9..13].copy_from_slice(&b[..4]);
+            self.text[14..18].copy_from_slice(&b[4..]);
+            self.text[19..23].copy_from_slice(&c[..4]);
+            self.text[24..28].copy_from_slice(&c[4..]);
+            self.text[28..].copy_from_slice(&d);
         }
         self.used += 16;
-        // The table holds ASCII alone.
+        // Hexadecimal digits and dashes are ASCII alone.
         str::from_utf8(&self.text).unwrap_or_default()
     }
+}
+
+/// Eight hexadecimal digits, all at once: each half byte gets a byte of its own, and those from ten on are moved to the letters.
+fn hex(number: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut spread = u64::from(number);
+    spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (spread + ONES * 6) >> 4 & ONES;
+    (spread + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 /// The text around the events of a request; its length is known before the request is cut, so that limits are kept exactly.
@@ -166,6 +177,13 @@ mod tests {
             assert_eq!(&id[14..15], "4");
             assert!(matches!(&id[19..20], "8" | "9" | "a" | "b"));
             assert!(seen.insert(id));
+        }
+    }
+
+    #[test]
+    fn hex_digits_are_those_of_the_number() {
+        for number in [0, 0x0123_4567, 0x89ab_cdef, u32::MAX, 0xa0b9_f00f] {
+            assert_eq!(str::from_utf8(&hex(number)).unwrap(), format!("{number:08x}"));
         }
     }
 }

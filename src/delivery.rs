@@ -1,7 +1,6 @@
 //! The pipeline and its store as one: takes records, cuts requests, tells outcomes. Both targets; what a loop drives, native or JavaScript.
 
 use crate::{
-    Result,
     config::Config,
     context::Envelope,
     pipeline::{Action, BatchId, Header, Input, Now, Outcome, Pipeline, RecordId},
@@ -10,7 +9,7 @@ use crate::{
 
 pub(crate) struct Delivery {
     pub(crate) pipeline: Pipeline,
-    store: MemoryStore,
+    pub(crate) store: MemoryStore,
     envelope: Envelope,
     /// Requests that are loaded and not yet on their way.
     loaded: Vec<Outgoing>,
@@ -21,15 +20,6 @@ pub(crate) struct Outgoing {
     pub(crate) batch: BatchId,
     pub(crate) ids: Vec<RecordId>,
     pub(crate) body: Vec<u8>,
-}
-
-/// A record that was taken.
-pub(crate) struct Admitted {
-    pub(crate) id: RecordId,
-    /// Whether the store took it; if not, it is settled as dropped.
-    pub(crate) stored: bool,
-    /// Whether the loop must be woken: something is due sooner than it knows.
-    pub(crate) wake: bool,
 }
 
 /// What a loop is to do, or to tell.
@@ -46,20 +36,16 @@ impl Delivery {
     pub(crate) fn new(config: &Config, seed: u64) -> Self {
         let envelope = Envelope::new(&config.key, config.min_id_length);
         let pipeline = Pipeline::new(config.pipeline(envelope.bytes()), seed);
-        Self { pipeline, store: MemoryStore::new(), envelope, loaded: Vec::new() }
+        Self { pipeline, store: MemoryStore::default(), envelope, loaded: Vec::new() }
     }
 
-    /// Queues a record's bytes, where that leaves as many free as `keep`.
-    pub(crate) fn admit(&mut self, header: Header, record: &[u8], keep: usize, now: Now) -> Result<Admitted> {
-        let id = self.pipeline.offer(header, keep).map_err(|refusal| refusal.into_error(record.len()))?;
-        let stored = self.store.append(id, record);
-        let wake = if stored {
-            self.pipeline.stored(id, now)
-        } else {
-            self.pipeline.handle(Input::StoreFailed(id), now);
-            true
-        };
-        Ok(Admitted { id, stored, wake })
+    /// Takes over records that were checked against the bounds, with the store that holds them.
+    pub(crate) fn take(&mut self, headers: &[Header], store: &mut MemoryStore, now: Now) {
+        self.store.absorb(store);
+        for &header in headers {
+            let id = self.pipeline.take(header);
+            self.pipeline.stored(id, true, now);
+        }
     }
 
     /// The next thing to do, until `None`.
@@ -90,11 +76,6 @@ impl Delivery {
                 Action::Paused { reason } => return Some(Effect::Paused { reason }),
             }
         }
-    }
-
-    /// Counts strings that are passed on for Amplitude to shorten; answers whether they are the first.
-    pub(crate) fn count_long_strings(&mut self, strings: u32) -> bool {
-        strings > 0 && self.pipeline.count_long_strings(strings) == 0
     }
 
     /// The records that are not settled, as the text of one JSON array: UTF-8, as its records are.

@@ -3,6 +3,8 @@
 //!
 //! [`Shared`] is what clients and the loop hold in common. Everything that decides is in `pipeline`; here is only doing.
 
+mod core;
+mod inbox;
 mod receipts;
 mod rooms;
 
@@ -16,82 +18,43 @@ use std::{
     time::Duration,
 };
 
+use self::{
+    core::Core,
+    inbox::{DriverState, Inbox},
+    receipts::Receipts,
+};
 use crate::{
-    Error, ErrorKind, Event, Result,
+    Event, Result,
     client::Receipt,
     config::Config,
-    context::InsertIds,
-    delivery::{Delivery, Effect, Outgoing},
-    event::Stamp,
-    pipeline::{BatchId, Counts, DropReason, Failure, Header, Input, Now, Outcome, RecordId, Reply, Report, millis},
+    delivery::Outgoing,
+    pipeline::{BatchId, Counts, Failure, Outcome, RecordId, Reply, Report},
     platform::{self, Driver, Transport},
     plugin::{Notice, Progress},
     promise::{Promise, Signal, lock},
 };
-use receipts::Receipts;
-use rooms::Rooms;
-pub(crate) use rooms::Ticket;
+
+pub(crate) use self::rooms::Ticket;
 
 /// One client's state, shared by its clones and its driver.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    inbox: Mutex<Inbox>,
     core: Mutex<Core>,
     signal: Signal,
 }
 
-/// What one thread at a time touches. Its lock is never held across an await, a request or a caller's code.
-struct Core {
-    delivery: Delivery,
-    insert_ids: InsertIds,
-    /// The record being sealed; kept for its capacity.
-    scratch: String,
-    /// Answers that the driver has not fed to the pipeline yet.
-    replies: Vec<(BatchId, Result<Reply, Failure>)>,
-    receipts: Receipts,
-    flushes: Vec<PendingFlush>,
-    rooms: Rooms,
-    driver: DriverState,
-    /// Nobody can track any more: the driver ends when nothing is pending.
-    closing: bool,
-}
-
-#[derive(PartialEq)]
-enum DriverState {
-    NotStarted,
-    Running,
-    Stopped,
-}
-
-/// A flush that waits for every event up to `through`, or for its deadline.
-struct PendingFlush {
-    through: RecordId,
-    deadline_ms: u64,
-    ends_client: bool,
-    report: Report,
-    promise: Promise<Report>,
-}
-
 impl Shared {
-    pub(crate) fn new(config: Config) -> Result<Self> {
+    pub(crate) fn new(config: Config) -> Self {
         let mut seed = [0; 8];
         platform::fill_random(&mut seed);
-        let core = Core {
-            delivery: Delivery::new(&config, u64::from_le_bytes(seed)),
-            insert_ids: InsertIds::new(),
-            scratch: String::new(),
-            replies: Vec::new(),
-            receipts: Receipts::default(),
-            flushes: Vec::new(),
-            rooms: Rooms::default(),
-            driver: DriverState::NotStarted,
-            closing: false,
-        };
-        Ok(Self { config, core: Mutex::new(core), signal: Signal::default() })
+        let core = Core::new(&config, u64::from_le_bytes(seed));
+        Self { inbox: Mutex::new(Inbox::new(core.bounds())), core: Mutex::new(core), config, signal: Signal::default() }
     }
 
     /// Whether events are still taken.
     pub(crate) fn check_open(&self) -> Result<()> {
-        lock(&self.core).check_open()
+        lock(&self.inbox).check_open()
     }
 
     /// Checks an event against the configuration, seals it and queues it. A ticket is a place in the line for room, which this gives up.
@@ -103,51 +66,41 @@ impl Shared {
     }
 
     fn try_admit(self: &Arc<Self>, event: &Event, want_receipt: bool, ticket: Option<Ticket>) -> Result<Option<Receipt>> {
-        event.check_ids(self.config.min_id_chars())?;
-        let long_strings = event.long_strings();
-        self.config.long_strings.check(long_strings)?;
-        let now = platform::now();
-        let mut guard = lock(&self.core);
-        let core = &mut *guard;
-        let keep = match ticket {
-            Some(ticket) => core.rooms.leave(ticket),
-            None => core.rooms.kept(),
+        let ids = event.check_ids(self.config.min_id_chars())?;
+        self.config.long_strings.check(event.long_strings())?;
+        let unix_ms = platform::unix_ms();
+        let taken = {
+            let mut inbox = lock(&self.inbox);
+            inbox.check_open()?;
+            if inbox.driver == DriverState::NotStarted {
+                self.start_driver()?;
+                inbox.driver = DriverState::Running;
+            }
+            inbox.take(event, ids, ticket, want_receipt, unix_ms)?
         };
-        core.check_open()?;
-        if core.driver == DriverState::NotStarted {
-            self.start_driver()?;
-            core.driver = DriverState::Running;
-        }
-
-        core.scratch.clear();
-        let stamp = Stamp {
-            time_ms: i64::try_from(now.unix_ms).unwrap_or(i64::MAX),
-            insert_id: core.insert_ids.next(),
-            library: platform::LIBRARY,
-        };
-        let sealed = event.seal(&stamp, &mut core.scratch);
-        let bytes = core.scratch.len();
-        let header = Header { user: sealed.user, device: sealed.device, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
-        let admitted = core.delivery.admit(header, core.scratch.as_bytes(), keep, now)?;
-        let receipt = want_receipt.then(|| Receipt::new(admitted.id));
-        if let Some(receipt) = &receipt {
-            core.receipts.insert(admitted.id, receipt);
-            receipt.stored.set(if admitted.stored { Ok(()) } else { Err(ErrorKind::Store) });
-        }
-        let notice = core.delivery.count_long_strings(long_strings);
-        drop(guard);
-        if admitted.wake {
+        if taken.wake {
             self.signal.notify();
         }
-        if notice {
+        if taken.long_string {
             self.notify(&Notice::LongString { event_type: event.event_type().into_owned() });
         }
-        Ok(receipt)
+        Ok(taken.receipt)
     }
 
     fn start_driver(self: &Arc<Self>) -> Result<()> {
         let transport = Arc::new(Transport::new(&self.config)?);
         Driver::start(run(Arc::clone(self), transport))
+    }
+
+    /// The core, with all that was tracked before this call.
+    fn core(&self) -> MutexGuard<'_, Core> {
+        let now = platform::now();
+        let mut core = lock(&self.core);
+        core.gather(&self.inbox, now);
+        if core.must_wake(now) {
+            self.signal.notify();
+        }
+        core
     }
 
     /// Tells the owner's hook, or the log where there is none.
@@ -167,87 +120,68 @@ impl Shared {
         }
     }
 
-    pub(crate) fn count_dropped(&self, reason: DropReason) {
-        lock(&self.core).delivery.pipeline.count_dropped(reason);
+    pub(crate) fn count_plugin_drop(&self) {
+        lock(&self.inbox).contents.dropped_by_plugins += 1;
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        lock(&self.core).delivery.pipeline.counts()
+        self.core().counts()
     }
 
     pub(crate) fn pending_json(&self) -> String {
-        let text = lock(&self.core).delivery.pending_json();
+        let text = self.core().pending_json();
         String::from_utf8(text).unwrap_or_default()
     }
 
     /// Keeps when there is room for that many bytes beside what others wait for.
     pub(crate) fn wait_for_room(&self, bytes: usize) -> Promise<()> {
-        let mut core = lock(&self.core);
-        let promise = core.rooms.ask(bytes);
-        self.grant_rooms(core);
-        promise
+        self.change_line(|inbox| inbox.wait_for_room(bytes))
     }
 
     /// A place in the line for room, and when it is there.
     pub(crate) fn join_line(&self, bytes: usize) -> (Ticket, Promise<()>) {
-        let mut core = lock(&self.core);
-        let place = core.rooms.join(bytes);
-        self.grant_rooms(core);
-        place
+        self.change_line(|inbox| inbox.join_line(bytes))
     }
 
     pub(crate) fn leave_line(&self, ticket: Ticket) {
-        let mut core = lock(&self.core);
-        core.rooms.leave(ticket);
-        self.grant_rooms(core);
+        self.change_line(|inbox| inbox.leave_line(ticket));
     }
 
     /// Whoever changes the line sees to it himself: the driver has no reason to wake for it.
-    fn grant_rooms(&self, mut core: MutexGuard<'_, Core>) {
+    fn change_line<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
         let mut granted = Vec::new();
-        core.grant_rooms(&mut granted);
-        drop(core);
+        let answer = {
+            let mut inbox = lock(&self.inbox);
+            let answer = change(&mut inbox);
+            inbox.grant_rooms(&mut granted);
+            answer
+        };
         granted.into_iter().for_each(|room| room.set(()));
+        answer
     }
 
     pub(crate) fn flush(&self, deadline: Duration) -> Promise<Report> {
-        self.flush_through(&mut lock(&self.core), deadline, false)
+        self.flush_all(deadline, false)
     }
 
     pub(crate) fn shutdown(&self, deadline: Duration) -> Promise<Report> {
-        let mut core = lock(&self.core);
-        core.closing = true;
-        self.flush_through(&mut core, deadline, true)
+        lock(&self.inbox).closing = true;
+        self.flush_all(deadline, true)
+    }
+
+    fn flush_all(&self, deadline: Duration, ends_client: bool) -> Promise<Report> {
+        let (promise, work) = self.core().flush(deadline, ends_client, platform::now());
+        if work {
+            self.signal.notify();
+        }
+        promise
     }
 
     /// The last handle is gone: what waits is sent without delay, then the driver ends.
     pub(crate) fn close(&self) {
-        let mut core = lock(&self.core);
-        core.closing = true;
-        core.delivery.pipeline.handle(Input::Flush, platform::now());
+        lock(&self.inbox).closing = true;
+        self.core().hurry(platform::now());
         self.signal.notify();
-    }
-
-    fn flush_through(&self, core: &mut Core, deadline: Duration, ends_client: bool) -> Promise<Report> {
-        let promise = Promise::new();
-        let now = platform::now();
-        let pending = core.delivery.pipeline.unsettled();
-        let flush = PendingFlush {
-            through: core.delivery.pipeline.last_id(),
-            deadline_ms: now.mono_ms.saturating_add(millis(deadline)),
-            ends_client,
-            report: Report::covering(pending),
-            promise: promise.clone(),
-        };
-        if core.driver != DriverState::Running {
-            // Without a driver nothing can be pending.
-            promise.set(flush.report);
-            return promise;
-        }
-        core.flushes.push(flush);
-        core.delivery.pipeline.handle(Input::Flush, now);
-        self.signal.notify();
-        promise
     }
 }
 
@@ -283,7 +217,7 @@ impl Deref for Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         let mut effects = Effects::default();
-        lock(&self.core).end(platform::now(), &mut effects);
+        lock(&self.core).end(&self.inbox, platform::now(), &mut effects);
         self.tell(effects);
     }
 }
@@ -318,7 +252,7 @@ impl Shared {
     /// Performs all that is due. Answers when the next may be, or `None` when the driver has nothing left to do, ever.
     fn step(self: &Arc<Self>, transport: &Arc<Transport>) -> Option<u64> {
         let mut effects = Effects::default();
-        let next = lock(&self.core).step(platform::now(), &mut effects);
+        let next = lock(&self.core).step(&self.inbox, platform::now(), &mut effects);
         let sends = mem::take(&mut effects.sends);
         // Before what is sent next, because replies came before it.
         self.tell(effects);
@@ -344,73 +278,5 @@ impl Shared {
         for reason in effects.paused {
             self.notify(&Notice::DeliveryPaused { reason: reason.to_owned() });
         }
-    }
-}
-
-impl Core {
-    /// Feeds the pipeline what came, performs what needs the lock and notes what does not.
-    fn step(&mut self, now: Now, effects: &mut Effects) -> Option<u64> {
-        for (batch, reply) in mem::take(&mut self.replies) {
-            self.delivery.pipeline.handle(Input::Reply { batch, reply }, now);
-        }
-        self.obey(now, effects);
-        if self.flushes.iter().any(|flush| flush.ends_client && flush.deadline_ms <= now.mono_ms) {
-            self.delivery.pipeline.abandon(DropReason::Shutdown);
-            self.obey(now, effects);
-        }
-        self.answer_flushes(now, effects);
-        self.grant_rooms(&mut effects.rooms);
-        if self.closing && self.delivery.pipeline.counts().pending == 0 {
-            self.driver = DriverState::Stopped;
-            return None;
-        }
-        let deadline = self.flushes.iter().map(|flush| flush.deadline_ms).min().unwrap_or(u64::MAX);
-        Some(self.delivery.pipeline.wake_at(now).min(deadline))
-    }
-
-    /// Leaves nobody waiting for a driver that is gone. After an orderly end there is nobody.
-    fn end(&mut self, now: Now, effects: &mut Effects) {
-        self.closing = true;
-        self.driver = DriverState::Stopped;
-        self.delivery.pipeline.abandon(DropReason::Driver);
-        self.obey(now, effects);
-        self.answer_flushes(now, effects);
-        self.grant_rooms(&mut effects.rooms);
-    }
-
-    fn obey(&mut self, now: Now, effects: &mut Effects) {
-        while let Some(effect) = self.delivery.next(now) {
-            match effect {
-                Effect::Send(outgoing) => effects.sends.push(outgoing),
-                Effect::Settled { ids, outcome } => self.settle(ids, outcome, effects),
-                Effect::Paused { reason } => effects.paused.push(reason),
-            }
-        }
-    }
-
-    fn settle(&mut self, ids: Vec<RecordId>, outcome: Outcome, effects: &mut Effects) {
-        for flush in &mut self.flushes {
-            let covered = ids.iter().filter(|id| **id <= flush.through).count();
-            flush.report.settle(covered as u64, &outcome);
-        }
-        for id in &ids {
-            if let Some(receipt) = self.receipts.remove(*id) {
-                effects.receipts.push((receipt, outcome.clone()));
-            }
-        }
-        effects.settled.push((ids, outcome));
-    }
-
-    fn answer_flushes(&mut self, now: Now, effects: &mut Effects) {
-        let done = self.flushes.extract_if(.., |flush| flush.report.pending == 0 || flush.deadline_ms <= now.mono_ms);
-        effects.reports.extend(done.map(|flush| (flush.promise, flush.report)));
-    }
-
-    fn grant_rooms(&mut self, granted: &mut Vec<Promise<()>>) {
-        self.rooms.grant(&self.delivery.pipeline, self.closing, granted);
-    }
-
-    fn check_open(&self) -> Result<()> {
-        if self.closing { Err(Error::new(ErrorKind::Closed, "the client was shut down")) } else { Ok(()) }
     }
 }

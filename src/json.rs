@@ -21,22 +21,34 @@ pub(crate) type Result<T> = std::result::Result<T, Malformed>;
 pub(crate) fn push_string(out: &mut String, text: &str) {
     out.reserve(text.len() + 2);
     out.push('"');
+    if is_plain(text) {
+        out.push_str(text);
+    } else {
+        push_escaped(out, text);
+    }
+    out.push('"');
+}
+
+fn push_escaped(out: &mut String, text: &str) {
     let mut rest = text;
-    while !is_plain(rest) {
-        // What needs an escape is one byte of ASCII.
-        let Some((head, tail)) = rest.split_at_checked(plain_prefix(rest.as_bytes())) else { break };
+    // What needs an escape is one byte of ASCII.
+    while let Some((head, tail)) = rest.split_at_checked(plain_prefix(rest.as_bytes())) {
         out.push_str(head);
-        tail.bytes().take(1).for_each(|byte| push_escape(out, byte));
+        let Some(&byte) = tail.as_bytes().first() else { return };
+        push_escape(out, byte);
         rest = tail.get(1..).unwrap_or_default();
     }
-    out.push_str(rest);
-    out.push('"');
 }
 
 /// Whether a text stands in JSON as it is. Most do, and most are short: whole words, the last of them over the one before it.
 pub(crate) fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let Some(last) = bytes.last_chunk::<8>() else { return bytes.iter().all(|&byte| !ENDS_PLAIN[usize::from(byte)]) };
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(&[a, b, c, d]), Some(&[e, f, g, h])) => is_plain_word([a, b, c, d, e, f, g, h]),
+            _ => bytes.iter().all(|&byte| !ENDS_PLAIN[usize::from(byte)]),
+        };
+    };
     let (words, _) = bytes.as_chunks::<8>();
     words.iter().chain([last]).all(|word| is_plain_word(*word))
 }
@@ -48,15 +60,16 @@ fn plain_prefix(bytes: &[u8]) -> usize {
     at + bytes[at..].iter().take_while(|&&byte| !ENDS_PLAIN[usize::from(byte)]).count()
 }
 
+/// A byte is subtracted from below zero, which sets its high bit, where it is a quote, a backslash or a control character. One that has its
+/// high bit from the start is part of a character beyond ASCII, and plain.
 fn is_plain_word(bytes: [u8; 8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let word = u64::from_le_bytes(bytes);
-    let quote = word ^ (ONES * u64::from(b'"'));
-    let backslash = word ^ (ONES * u64::from(b'\\'));
-    let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (zero(quote) | zero(backslash) | control) & HIGHS == 0
+    let quote = (word ^ (ONES * u64::from(b'"'))).wrapping_sub(ONES);
+    let backslash = (word ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+    let control = word.wrapping_sub(ONES * 0x20);
+    (quote | backslash | control) & !word & HIGHS == 0
 }
 
 /// The bytes that cannot stand in a string as they are.
@@ -329,6 +342,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Whether the text between the quotes of a JSON string needs unescaping.
 pub(crate) fn has_escape(raw: &str) -> bool {
     raw.bytes().any(|byte| byte == b'\\')
 }
@@ -426,7 +440,7 @@ pub(crate) fn push_unsigned(out: &mut String, value: u64) {
             break;
         }
     }
-    out.push_str(str::from_utf8(&digits[at..]).unwrap_or_default());
+    out.extend(digits[at..].iter().map(|&digit| char::from(digit)));
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ pub(super) struct Receipts {
 
 impl Receipts {
     /// Numbers rise from call to call.
-    pub(super) fn insert(&mut self, id: RecordId, receipt: &Receipt) {
-        self.places.push_back((id, Some(receipt.clone())));
+    pub(super) fn insert(&mut self, receipt: Receipt) {
+        self.places.push_back((receipt.id(), Some(receipt)));
     }
 
     pub(super) fn remove(&mut self, id: RecordId) -> Option<Receipt> {
@@ -42,9 +42,9 @@ mod tests {
     #[test]
     fn a_receipt_that_stays_keeps_no_places_of_others() {
         let mut receipts = Receipts::default();
-        receipts.insert(1, &Receipt::new(1));
+        receipts.insert(Receipt::new(1));
         for id in (1_000..1_000_000).step_by(100) {
-            receipts.insert(id, &Receipt::new(id));
+            receipts.insert(Receipt::new(id));
             assert_eq!(receipts.remove(id).map(|receipt| receipt.id()), Some(id));
             assert!(receipts.remove(id).is_none() && receipts.remove(id + 1).is_none());
             assert!(receipts.places.len() <= 2);

@@ -1,6 +1,6 @@
 //! Who waits for room in the queue: calls that will track, served in their order, and calls that only want to know.
 
-use crate::{pipeline::Pipeline, promise::Promise};
+use crate::{pipeline::Bounds, promise::Promise};
 
 /// A call's place in the line.
 pub(crate) type Ticket = u64;
@@ -59,16 +59,18 @@ impl Rooms {
     }
 
     /// The promises that can be kept now; all of them where nobody can track any more.
-    pub(super) fn grant(&mut self, pipeline: &Pipeline, closing: bool, granted: &mut Vec<Promise<()>>) {
+    pub(super) fn grant(&mut self, bounds: &Bounds, queued: usize, closing: bool, granted: &mut Vec<Promise<()>>) {
         while let Some(place) = self.line.get(self.told)
-            && (closing || pipeline.fits(self.told_bytes + place.bytes))
+            && (closing || bounds.fit(queued.saturating_add(self.told_bytes + place.bytes)))
         {
             self.told += 1;
             self.told_bytes += place.bytes;
             granted.push(place.promise.clone());
         }
         let kept = self.bytes;
-        let heard = self.curious.extract_if(.., |(bytes, _)| closing || pipeline.has_room(bytes.saturating_add(kept)));
+        // An empty queue has room for what never fits, or who asks for that would wait for ever.
+        let has_room = |bytes: usize| queued == 0 || bounds.fit(queued.saturating_add(bytes));
+        let heard = self.curious.extract_if(.., |(bytes, _)| closing || has_room(bytes.saturating_add(kept)));
         granted.extend(heard.map(|(_, promise)| promise));
     }
 }

@@ -194,7 +194,7 @@ impl EventBuilder {
 
     /// Checks a field against the table, where its Rust type alone does not ensure its shape.
     fn check_shape(self, name: &str) -> Self {
-        let (Ok((_, shape)), Some(raw)) = (fields::find(name), self.event.fields.raw(name)) else { return self };
+        let (Ok((_, shape)), Some(raw)) = (fields::find(name), self.event.fields.raw_field(name)) else { return self };
         let result = fields::check(name, shape, &mut Reader::new(raw)).map(drop);
         self.note(result)
     }

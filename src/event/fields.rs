@@ -111,7 +111,22 @@ pub(super) fn name(at: usize) -> &'static str {
 
 /// The place of a field that the rules look at.
 pub(super) fn ruled(name: &str) -> Option<usize> {
-    FIELDS.iter().take(RULED).position(|(field, _)| *field == name)
+    // As the table has them; a match compares whole words.
+    Some(match name {
+        "event_type" => EVENT_TYPE,
+        "user_id" => USER_ID,
+        "device_id" => DEVICE_ID,
+        "price" => PRICE,
+        "revenue" => REVENUE,
+        "productId" => NEED_PRICE.start,
+        "revenueType" => NEED_PRICE.start + 1,
+        "currency" => NEED_PRICE.start + 2,
+        "quantity" => NEED_PRICE.start + 3,
+        "user_properties" => USER_PROPERTIES,
+        "groups" => GROUPS,
+        "group_properties" => GROUP_PROPERTIES,
+        _ => return None,
+    })
 }
 
 /// A field's place in the table and its shape.

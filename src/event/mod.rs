@@ -26,7 +26,7 @@ use crate::{
 use fields::Shape;
 use object::Object;
 
-pub(crate) use self::seal::Stamp;
+pub(crate) use self::seal::{IdHashes, Stamp};
 pub use self::{
     builder::EventBuilder,
     identify::{GroupIdentify, Identify},
@@ -233,7 +233,7 @@ impl Event {
 
     fn empty() -> Self {
         Self {
-            fields: Object::with_capacity(160, 6),
+            fields: Object::default(),
             event_properties: Properties::new(),
             user_properties: Properties::new(),
             groups: Properties::new(),
@@ -242,7 +242,7 @@ impl Event {
     }
 
     fn text(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.fields.raw(name).map(rules::text)
+        self.fields.raw_field(name).map(rules::text)
     }
 
     fn set_id(&mut self, name: &str, id: &str) -> Result<()> {

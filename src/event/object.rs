@@ -31,6 +31,9 @@ struct Entry {
 }
 
 impl Entry {
+    /// Two quotes and a colon.
+    const AROUND_KEY: usize = 3;
+
     /// The key between its quotes, escapes and all.
     fn key(self) -> Range<usize> {
         self.start as usize + 1..self.value as usize - 2
@@ -42,10 +45,6 @@ impl Entry {
 }
 
 impl Object {
-    pub(crate) fn with_capacity(bytes: usize, keys: usize) -> Self {
-        Self { text: String::with_capacity(bytes), entries: Vec::with_capacity(keys), depth: 1, long_strings: 0 }
-    }
-
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -81,6 +80,11 @@ impl Object {
         self.position(key).and_then(|at| self.entries.get(at)).map(|entry| self.slice(entry.value()))
     }
 
+    /// The JSON text of a value whose key needs no escape, as no name of a field does.
+    pub(crate) fn raw_field(&self, name: &str) -> Option<&str> {
+        self.find(name.as_bytes()).and_then(|at| self.entries.get(at)).map(|entry| self.slice(entry.value()))
+    }
+
     /// Adds a key whose value's JSON text was checked; answers whether the key was new, or else nothing has changed.
     pub(crate) fn add_raw(&mut self, key: &str, json: &str, long_strings: u32) -> bool {
         if self.position(key).is_some() {
@@ -94,7 +98,8 @@ impl Object {
         self.text.push(':');
         let value = self.text.len();
         self.text.push_str(json);
-        self.entries.push(Entry { start: place(start), value: place(value), end: place(self.text.len()) });
+        let entry = Entry { start: place(start), value: place(value), end: place(self.text.len()) };
+        self.entries.push(entry);
         self.long_strings += long_strings;
         true
     }
@@ -112,10 +117,10 @@ impl Object {
         let start = self.text.len();
         if start > 0 {
             self.text.push(',');
-        } else {
+        } else if self.text.capacity() == 0 {
             // Enough for most events at once.
-            self.text.reserve(240);
-            self.entries.reserve(8);
+            self.text = String::with_capacity(240);
+            self.entries = Vec::with_capacity(8);
         }
         let key_start = self.text.len();
         json::push_string(&mut self.text, key);
@@ -135,7 +140,7 @@ impl Object {
 
     /// Lists an entry whose text was just appended; an older one of the same key goes.
     fn push(&mut self, path: &str, entry: Entry, depth: usize, long_strings: u32) -> Result<()> {
-        let older = self.find(self.slice(entry.key()));
+        let older = self.text.as_bytes().get(entry.key()).and_then(|key| self.find(key));
         if older.is_none() && self.entries.len() == limits::KEYS {
             return Err(Error::at(path, "has more than 1000 keys"));
         }
@@ -204,18 +209,18 @@ impl Object {
 
     fn position(&self, key: &str) -> Option<usize> {
         if json::is_plain(key) {
-            return self.find(key);
+            return self.find(key.as_bytes());
         }
         let mut escaped = String::new();
         json::push_string(&mut escaped, key);
-        self.find(escaped.get(1..escaped.len() - 1)?)
+        self.find(escaped.as_bytes().get(1..escaped.len() - 1)?)
     }
 
     /// Looks for a key as it stands in the text. Lengths are compared first, because most keys differ in theirs.
-    fn find(&self, key: &str) -> Option<usize> {
+    fn find(&self, key: &[u8]) -> Option<usize> {
         let text = self.text.as_bytes();
-        let is = |range: Range<usize>| range.len() == key.len() && text.get(range) == Some(key.as_bytes());
-        self.entries.iter().position(|entry| is(entry.key()))
+        let width = place(key.len() + Entry::AROUND_KEY);
+        self.entries.iter().position(|entry| entry.value - entry.start == width && text.get(entry.key()) == Some(key))
     }
 
     fn slice(&self, range: Range<usize>) -> &str {

@@ -15,40 +15,51 @@ pub(crate) struct Stamp<'a> {
     pub(crate) library: &'a str,
 }
 
-/// The hashes of a sealed event's ids.
+/// The hashes of an event's ids, by which its lanes are told and replies are judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Sealed {
+pub(crate) struct IdHashes {
     pub(crate) user: Option<u64>,
     pub(crate) device: Option<u64>,
 }
 
 impl Event {
-    /// Checks what needs a client's configuration: that there is an id, and that no id is shorter than `min_chars`.
-    pub(crate) fn check_ids(&self, min_chars: usize) -> Result<()> {
-        let raw = |name| self.fields.raw(name).unwrap_or_default();
-        rules::check_ids(raw("user_id"), raw("device_id"), min_chars)
+    /// Checks what needs a client's configuration: that there is an id, and that no id is shorter than `min_chars`. Answers with their hashes.
+    pub(crate) fn check_ids(&self, min_chars: usize) -> Result<IdHashes> {
+        let (mut user, mut device) = ("", "");
+        for (name, value) in self.fields.iter() {
+            match name {
+                "user_id" => user = value,
+                "device_id" => device = value,
+                _ => {}
+            }
+        }
+        rules::check_ids(user, device, min_chars)?;
+        Ok(IdHashes { user: hash(user), device: hash(device) })
     }
 
     /// Appends the record's bytes. Every value was checked when it was set.
-    pub(crate) fn seal(&self, stamp: &Stamp<'_>, out: &mut String) -> Sealed {
+    pub(crate) fn seal(&self, stamp: &Stamp<'_>, out: &mut String) {
+        let (mut time, mut insert_id, mut library) = (false, false, false);
+        for name in self.fields.keys() {
+            match name {
+                "time" => time = true,
+                "insert_id" => insert_id = true,
+                "library" => library = true,
+                _ => {}
+            }
+        }
         self.write(out, |out| {
-            if self.fields.raw("time").is_none() {
+            if !time {
                 out.push_str(",\"time\":");
                 json::push_integer(out, stamp.time_ms);
             }
-            if self.fields.raw("insert_id").is_none() {
+            if !insert_id {
                 push_text(out, ",\"insert_id\":\"", stamp.insert_id);
             }
-            if self.fields.raw("library").is_none() {
+            if !library {
                 push_text(out, ",\"library\":\"", stamp.library);
             }
         });
-        // However a caller's text spells an id, it is one lane.
-        let hash = |name| {
-            let json = self.fields.raw(name)?;
-            if json::has_escape(json) { Some(pipeline::id_hash(&rules::text(json))) } else { raw_id_hash(json) }
-        };
-        Sealed { user: hash("user_id"), device: hash("device_id") }
     }
 
     /// Appends the event's JSON, with what `more` adds to its fields. An event always has a type, so a comma always fits.
@@ -71,6 +82,14 @@ impl Event {
         }
         out.push('}');
     }
+}
+
+/// The hash of an id, given as its JSON text: however a caller's text spells an id, it is one lane. `None` for no text.
+fn hash(json: &str) -> Option<u64> {
+    if json.get(1..json.len().checked_sub(1)?).is_some_and(json::has_escape) {
+        return Some(pipeline::id_hash(&rules::text(json)));
+    }
+    raw_id_hash(json)
 }
 
 /// The hash of an id, given as its JSON text; `None` for no text. As `pipeline::lanes::id_hash` makes it of the id itself, where the text was

@@ -97,14 +97,24 @@ impl Core {
             device: raw_id_hash(values[fields::DEVICE_ID]),
             bytes: u32::try_from(event.len()).unwrap_or(u32::MAX),
         };
-        let admitted = self.delivery.admit(header, event.as_bytes(), 0, now(mono_ms, unix_ms)).map_err(js)?;
-        if admitted.wake {
+        let now = now(mono_ms, unix_ms);
+        let Delivery { pipeline, store, .. } = &mut self.delivery;
+        pipeline
+            .bounds()
+            .check(event.len(), pipeline.counts().pending_bytes as usize, 0)
+            .map_err(|refusal| js(refusal.into_error(event.len())))?;
+        let id = pipeline.take(header);
+        let stored = store.append(id, event.as_bytes());
+        pipeline.stored(id, stored, now);
+        if pipeline.must_wake(now) {
             self.host.wake();
         }
-        if self.delivery.count_long_strings(long_strings) {
+        let first = long_strings > 0 && pipeline.counts().long_strings == 0;
+        pipeline.count_long_strings(u64::from(long_strings));
+        if first {
             self.host.notice(&plugin::long_string(&rules::text(values[fields::EVENT_TYPE])));
         }
-        Ok(admitted.id as f64)
+        Ok(id as f64)
     }
 
     /// Does what is due. Answers when the next thing is, or infinity.

@@ -12,8 +12,8 @@ impl Pipeline {
     pub(super) fn cut(&mut self, now: Now) -> Option<Action> {
         let id = self.next_batch;
         self.next_batch += 1;
-        let (max_events, max_bytes) = (self.config.batch_events, self.config.batch_bytes);
-        let mut bytes = self.config.envelope_bytes;
+        let (max_events, max_bytes) = (self.config.batch_events, self.config.bounds.batch);
+        let mut bytes = self.config.bounds.envelope;
         let mut count = 0;
         let mut fits = |entry: &Entry| {
             let comma = usize::from(count > 0 && !planted("a comma is not counted"));
@@ -78,7 +78,7 @@ impl Pipeline {
         }
         batch.state = BatchState::Loading;
         let records: usize = batch.entries.iter().map(|entry| entry.bytes as usize).sum();
-        let bytes = self.config.envelope_bytes + records + batch.entries.len() - 1;
+        let bytes = self.config.bounds.envelope + records + batch.entries.len() - 1;
         let ids = batch.entries.iter().map(|entry| entry.id).collect();
         let action = Action::Load { batch: batch.id, ids, bytes };
         self.batches.push(batch);

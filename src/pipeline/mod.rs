@@ -35,7 +35,7 @@ use self::{backoff::Jitter, lanes::Lanes};
 pub(crate) use self::{
     backoff::{Backoff, millis},
     lanes::{fnv1a, id_hash},
-    seam::{Action, BatchId, Header, Input, Now, PipelineConfig, RecordId, Refusal},
+    seam::{Action, BatchId, Bounds, Header, Input, Now, PipelineConfig, RecordId, Wants},
     verdict::{Failure, Reply},
 };
 pub use self::{
@@ -151,19 +151,9 @@ impl Pipeline {
         }
     }
 
-    /// Takes a record into the books, or refuses it where that would leave fewer bytes free than `keep`. The caller appends it to the store
-    /// under the id and then tells [`Pipeline::stored`] or [`Input::StoreFailed`].
-    pub(crate) fn offer(&mut self, header: Header, keep: usize) -> Result<RecordId, Refusal> {
-        let bytes = header.bytes as usize;
-        if bytes + self.config.envelope_bytes > self.config.batch_bytes {
-            return Err(Refusal::TooLarge { limit: self.config.batch_bytes });
-        }
-        if bytes > self.config.queue_bytes {
-            return Err(Refusal::TooLarge { limit: self.config.queue_bytes });
-        }
-        if !self.fits(bytes.saturating_add(keep)) {
-            return Err(Refusal::Full);
-        }
+    /// Takes a record into the books that was checked against [`Pipeline::bounds`]. The caller appends it to the store under the id and then tells
+    /// [`Pipeline::stored`].
+    pub(crate) fn take(&mut self, header: Header) -> RecordId {
         let id = self.next_id;
         self.next_id += 1;
         let user = header.user.unwrap_or_default();
@@ -174,22 +164,33 @@ impl Pipeline {
         self.counts.accepted += 1;
         self.counts.pending += 1;
         self.counts.pending_bytes += u64::from(header.bytes);
-        Ok(id)
+        id
     }
 
-    /// The store holds the record. Answers whether the driver must be woken, because something is due sooner than it knows.
-    pub(crate) fn stored(&mut self, id: RecordId, now: Now) -> bool {
-        self.append_answered(id, true, now);
+    /// Whether the driver must be woken, because something is due sooner than it knows. Once is enough: it asks again after the wake-up.
+    pub(crate) fn must_wake(&mut self, now: Now) -> bool {
         let wake = self.wake_at(now) < self.armed;
         if wake {
-            // Once is enough: the driver asks again after this wake-up.
             self.armed = now.mono_ms;
         }
         wake
     }
 
-    /// Records become ready in the order of `track`, whatever the order in which a store answers; its first answer counts.
-    fn append_answered(&mut self, id: RecordId, stored: bool, now: Now) {
+    /// For how many records the driver wants to be woken, beside the time that [`Pipeline::wake_at`] tells.
+    pub(crate) fn wants(&self, now: Now) -> Wants {
+        let busy = self.active() >= self.allowed() || self.batches.len() >= self.config.max_in_flight;
+        if busy || self.is_due(now) {
+            Wants::NOTHING
+        } else if self.flush_at.is_none() {
+            Wants::ANYTHING
+        } else {
+            Wants { records: self.config.flush_events - self.ready.len(), bytes: self.config.flush_bytes - self.ready_bytes }
+        }
+    }
+
+    /// The store's answer: whether it holds the record. Records become ready in the order of `track`, whatever the order in which a store
+    /// answers; its first answer counts.
+    pub(crate) fn stored(&mut self, id: RecordId, stored: bool, now: Now) {
         let first = self.storing.front().map_or(0, |storing| storing.entry.id);
         let place = id.checked_sub(first).and_then(|at| self.storing.get_mut(usize::try_from(at).ok()?));
         let Some(storing) = place.filter(|storing| storing.stored.is_none()) else { return };
@@ -223,7 +224,6 @@ impl Pipeline {
     /// Feeds what happened.
     pub(crate) fn handle(&mut self, input: Input, now: Now) {
         match input {
-            Input::StoreFailed(id) => self.append_answered(id, false, now),
             Input::Loaded { batch } => {
                 if let Some(at) = self.position(batch, BatchState::Loading) {
                     self.batches[at].state = BatchState::Loaded;
@@ -314,16 +314,6 @@ impl Pipeline {
         self.last_now = now;
     }
 
-    pub(crate) fn fits(&self, bytes: usize) -> bool {
-        let queued = usize::try_from(self.counts.pending_bytes).unwrap_or(usize::MAX);
-        queued.saturating_add(bytes) <= self.config.queue_bytes || planted("the queue has no bound")
-    }
-
-    /// As [`Pipeline::fits`]; an empty queue has room for what never fits, or who asks for that would wait for ever.
-    pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        self.counts.pending_bytes == 0 || self.fits(bytes)
-    }
-
     /// The records whose [`Action::Settle`] the driver has not seen.
     pub(crate) fn unsettled(&self) -> u64 {
         let settled = self.actions.iter().map(|action| match action {
@@ -337,18 +327,19 @@ impl Pipeline {
         self.counts
     }
 
-    /// Counts an event that a plugin dropped before it became a record.
-    pub(crate) fn count_dropped(&mut self, reason: DropReason) {
-        self.counts.accepted += 1;
-        self.counts.pending += 1;
-        self.counts.settle(1, &Outcome::Dropped(reason));
+    /// Counts events that were dropped before they became records.
+    pub(crate) fn count_dropped(&mut self, events: u64, reason: DropReason) {
+        self.counts.accepted += events;
+        self.counts.pending += events;
+        self.counts.settle(events, &Outcome::Dropped(reason));
     }
 
-    /// Answers how many there were before.
-    pub(crate) fn count_long_strings(&mut self, strings: u32) -> u64 {
-        let before = self.counts.long_strings;
-        self.counts.long_strings += u64::from(strings);
-        before
+    pub(crate) fn count_long_strings(&mut self, strings: u64) {
+        self.counts.long_strings += strings;
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.config.bounds
     }
 
     /// The newest record.

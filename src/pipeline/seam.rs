@@ -1,7 +1,7 @@
 //! What the pipeline and those around it tell each other: records and their numbers in, actions out, answers in. No action is waited for; a
 //! store or a network answers when it can, and in any order.
 
-use super::{Backoff, Failure, Outcome, Reply};
+use super::{Backoff, Failure, Outcome, Reply, planted};
 use crate::{Error, ErrorKind};
 
 /// A record's number, rising with the order of `track`.
@@ -28,15 +28,54 @@ pub(crate) struct Header {
 #[derive(Clone, Debug)]
 pub(crate) struct PipelineConfig {
     pub(crate) batch_events: usize,
-    /// Bytes of a whole request, envelope included.
-    pub(crate) batch_bytes: usize,
-    pub(crate) envelope_bytes: usize,
+    pub(crate) bounds: Bounds,
     pub(crate) flush_interval_ms: u64,
     pub(crate) flush_events: usize,
     pub(crate) flush_bytes: usize,
-    pub(crate) queue_bytes: usize,
     pub(crate) max_in_flight: usize,
     pub(crate) backoff: Backoff,
+}
+
+/// How large things may be, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// A whole request, envelope included.
+    pub(crate) batch: usize,
+    pub(crate) envelope: usize,
+    /// All that is not settled.
+    pub(crate) queue: usize,
+}
+
+impl Bounds {
+    /// Whether a record may come to those that are queued, and leave as many bytes free as `keep`.
+    pub(crate) fn check(&self, bytes: usize, queued: usize, keep: usize) -> Result<(), Refusal> {
+        let limit = self.queue.min(self.batch.saturating_sub(self.envelope));
+        if bytes > limit {
+            return Err(Refusal::TooLarge { limit: self.queue.min(self.batch) });
+        }
+        if self.fit(queued.saturating_add(bytes).saturating_add(keep)) { Ok(()) } else { Err(Refusal::Full) }
+    }
+
+    /// Whether the queue may hold that much.
+    pub(crate) fn fit(&self, queued: usize) -> bool {
+        queued <= self.queue || planted("the queue has no bound")
+    }
+}
+
+/// How many records, or bytes of them, are worth waking the driver for: what is sooner than it would wake by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wants {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Wants {
+    pub(crate) const NOTHING: Self = Self { records: usize::MAX, bytes: usize::MAX };
+    pub(crate) const ANYTHING: Self = Self { records: 1, bytes: usize::MAX };
+
+    pub(crate) fn are_met(self, records: usize, bytes: usize) -> bool {
+        records >= self.records || bytes >= self.bytes
+    }
 }
 
 /// Why an offer was refused.
@@ -70,8 +109,6 @@ impl Refusal {
 /// What the driver tells.
 #[derive(Debug)]
 pub(crate) enum Input {
-    /// The store did not take the record.
-    StoreFailed(RecordId),
     /// The body of the batch is complete.
     Loaded { batch: BatchId },
     /// The store could not load the batch's records now; those in `lost` it never will.

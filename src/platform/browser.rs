@@ -60,7 +60,12 @@ extern "C" {
 
 pub(crate) fn now() -> Now {
     // Times of this century are whole numbers in a double, and `as` saturates what is not.
-    Now { mono_ms: performance_now() as u64, unix_ms: Date::now() as u64 }
+    Now { mono_ms: performance_now() as u64, unix_ms: unix_ms() }
+}
+
+/// The wall clock, in milliseconds since 1970.
+pub(crate) fn unix_ms() -> u64 {
+    Date::now() as u64
 }
 
 pub(crate) fn fill_random(bytes: &mut [u8]) {

@@ -35,9 +35,13 @@ impl<T: Send + Sync + ?Sized> Shared for T {}
 pub(crate) fn now() -> Now {
     static START: OnceLock<Instant> = OnceLock::new();
     let mono = START.get_or_init(Instant::now).elapsed();
+    Now { mono_ms: millis(mono), unix_ms: unix_ms() }
+}
+
+/// The wall clock, in milliseconds since 1970.
+pub(crate) fn unix_ms() -> u64 {
     // A clock before 1970 is wrong; zero keeps the event and is corrected by the server from `client_upload_time`.
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now { mono_ms: millis(mono), unix_ms: millis(unix) }
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 /// # Panics

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::{
     Error, ErrorKind, Event, IngestionApi, Rejection, Result,
     context::{Envelope, InsertIds},
-    event::Stamp,
+    event::{IdHashes, Stamp},
     json, limits,
     pipeline::{
         Reply,
@@ -120,7 +120,7 @@ impl<C: Credential> Client<C> {
     }
 
     /// The request's body, and the ids of its events.
-    fn body(&self, events: &mut [Event], options: IngestOptions) -> Result<(Vec<u8>, Vec<Ids>)>
+    fn body(&self, events: &mut [Event], options: IngestOptions) -> Result<(Vec<u8>, Vec<IdHashes>)>
     where
         C: CanIngest,
     {
@@ -140,7 +140,7 @@ impl<C: Credential> Client<C> {
         let (mut body, mut record) = (Vec::new(), String::new());
         envelope.open(&mut body);
         for (index, event) in events.iter_mut().enumerate() {
-            event
+            let hashes = event
                 .check_ids(options.min_id_length.unwrap_or(limits::MIN_ID_CHARS))
                 .map_err(|error| Error::invalid(&["events[", &json::decimal(index as u64), "]: ", &error.to_string()]))?;
             if index > 0 {
@@ -148,10 +148,10 @@ impl<C: Credential> Client<C> {
             }
             event.supply("time", &json::decimal(now.unix_ms), 0);
             event.supply("insert_id", &["\"", insert_ids.next(), "\""].concat(), 0);
-            let sealed = event.seal(&Stamp { time_ms: 0, insert_id: "", library: platform::LIBRARY }, &mut record);
+            event.seal(&Stamp { time_ms: 0, insert_id: "", library: platform::LIBRARY }, &mut record);
             body.extend_from_slice(record.as_bytes());
             record.clear();
-            ids.push(Ids { user: sealed.user, device: sealed.device });
+            ids.push(hashes);
         }
         envelope.close(&mut body, now.unix_ms);
         if options.with_secret {
@@ -175,13 +175,7 @@ impl<C: Credential> Client<C> {
     }
 }
 
-/// The hashes of an event's ids, by which replies are judged.
-struct Ids {
-    user: Option<u64>,
-    device: Option<u64>,
-}
-
-fn read(reply: &Reply, events: &[Ids]) -> Result<Ingested> {
+fn read(reply: &Reply, events: &[IdHashes]) -> Result<Ingested> {
     let failed = |kind, message| Err(Error::new(kind, message).with_status(reply.status).with_retry_after(reply.retry_after));
     match judge(reply, events.len()) {
         Verdict::Delivered { short } => Ok(Ingested::Delivered { short }),
@@ -214,11 +208,11 @@ fn kind_of_fault(status: u16, reason: &str) -> ErrorKind {
     }
 }
 
-fn verdicts(refusal: Named, events: &[Ids]) -> Vec<EventVerdict> {
+fn verdicts(refusal: Named, events: &[IdHashes]) -> Vec<EventVerdict> {
     let Named { ids: waiting, events: throttled, silenced, rejected, at_least, window: _ } = refusal;
     let least = at_least.unwrap_or_default();
     let wait = |wait: Wait| Duration::from_secs(wait.secs()).max(least);
-    let longest_of = |ids: &Ids| {
+    let longest_of = |ids: &IdHashes| {
         let own = waiting.iter().filter(|(id, _)| [ids.user, ids.device].contains(&Some(*id)));
         own.map(|it| wait(it.1)).max()
     };
@@ -248,8 +242,8 @@ mod tests {
 
     use super::*;
 
-    fn ids(count: usize) -> Vec<Ids> {
-        (0..count as u64).map(|number| Ids { user: (number % 3 != 0).then_some(number), device: Some(number % 2) }).collect()
+    fn ids(count: usize) -> Vec<IdHashes> {
+        (0..count as u64).map(|number| IdHashes { user: (number % 3 != 0).then_some(number), device: Some(number % 2) }).collect()
     }
 
     /// JSON as a reply may have it, with right and wrong types, indexes and names.

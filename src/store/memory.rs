@@ -10,14 +10,21 @@ use crate::pipeline::RecordId;
 const FIRST_SEGMENT: usize = 4 << 10;
 const LAST_SEGMENT: usize = 1 << 20;
 
+/// How many settled segments wait to be filled again: fresh memory costs a page fault for every ten records, which is a good part of a
+/// `track`. They go when the store is empty.
+const SPARES: usize = 2;
+
 /// Holds the bytes of records from append to settle.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct MemoryStore {
     /// In the order of their records.
     segments: Vec<Segment>,
+    /// Empty, of the last size.
+    spares: Vec<Segment>,
+    /// 0: the first size.
     next_size: usize,
-    /// Where the last record was found: the next one is mostly behind it.
-    cursor: (usize, usize),
+    /// The segment where the last record was found: the next one is mostly there too.
+    cursor: usize,
 }
 
 #[derive(Debug)]
@@ -37,30 +44,62 @@ struct Record {
 }
 
 impl MemoryStore {
-    pub(crate) const fn new() -> Self {
-        Self { segments: Vec::new(), next_size: FIRST_SEGMENT, cursor: (0, 0) }
-    }
-
     /// Takes a record; answers whether there was memory for it. Ids rise from call to call.
     pub(crate) fn append(&mut self, id: RecordId, record: &[u8]) -> bool {
         let full = self.segments.last().is_none_or(|last| last.bytes.capacity() - last.bytes.len() < record.len());
         if full {
             self.tidy(self.segments.len().wrapping_sub(1));
-            let size = self.next_size.max(record.len());
-            let mut bytes = Vec::new();
-            if bytes.try_reserve_exact(size).is_err() {
-                return false;
-            }
-            self.next_size = (self.next_size * 2).min(LAST_SEGMENT);
-            self.segments.push(Segment { bytes, records: Vec::new(), live_bytes: 0 });
+            let Some(segment) = self.segment_for(record.len()) else { return false };
+            self.segments.push(segment);
         }
         if let Some(last) = self.segments.last_mut() {
-            // Records are bounded by the size of a request, far below 4 GiB.
-            last.records.push(Record { id, at: last.bytes.len() as u32, bytes: record.len() as u32 });
-            last.bytes.extend_from_slice(record);
-            last.live_bytes += record.len();
+            last.push(id, record);
         }
         true
+    }
+
+    /// Takes over all records of another store, whose ids are higher, and leaves it ready for as many again.
+    pub(crate) fn absorb(&mut self, other: &mut Self) {
+        let bytes: usize = other.segments.iter().map(|segment| segment.bytes.len()).sum();
+        other.next_size = bytes.next_power_of_two().min(LAST_SEGMENT);
+        for mut segment in other.segments.drain(..) {
+            if self.copy_small(&segment) {
+                segment.clear();
+                other.spares.push(segment);
+                continue;
+            }
+            if segment.bytes.len() < segment.bytes.capacity() / 4 * 3 {
+                segment.bytes.shrink_to_fit();
+            }
+            self.tidy(self.segments.len().wrapping_sub(1));
+            self.segments.push(segment);
+        }
+        other.spares.truncate(1);
+        if other.spares.is_empty() {
+            other.spares.extend(self.spares.pop());
+        }
+    }
+
+    /// Copies a small segment behind the last one, where there is room, so that small ones do not add up.
+    fn copy_small(&mut self, segment: &Segment) -> bool {
+        let Some(last) = self.segments.last_mut() else { return false };
+        let room = last.bytes.capacity() - last.bytes.len();
+        let fits = segment.bytes.len() <= room.min(LAST_SEGMENT / 4);
+        if fits {
+            last.extend(segment);
+        }
+        fits
+    }
+
+    /// An empty segment with room for a record; `None` when there is no memory.
+    fn segment_for(&mut self, bytes: usize) -> Option<Segment> {
+        if let Some(spare) = self.spares.pop_if(|spare| bytes <= spare.bytes.capacity()) {
+            return Some(spare);
+        }
+        let mut segment = Segment { bytes: Vec::new(), records: Vec::new(), live_bytes: 0 };
+        segment.bytes.try_reserve_exact(self.next_size.max(FIRST_SEGMENT).max(bytes)).ok()?;
+        self.next_size = (segment.bytes.capacity() * 2).min(LAST_SEGMENT);
+        Some(segment)
     }
 
     /// Appends the records to a body, with commas between them; answers whether all were there.
@@ -94,22 +133,31 @@ impl MemoryStore {
     pub(crate) fn settle(&mut self, ids: &[RecordId]) {
         for &id in ids {
             let Some((at, record)) = self.find(id) else { continue };
+            let last = at + 1 == self.segments.len();
             let segment = &mut self.segments[at];
             let bytes = mem::take(&mut segment.records[record].bytes) as usize;
             segment.live_bytes -= bytes;
-            let last = at + 1 == self.segments.len();
-            let segment = &mut self.segments[at];
             if segment.live_bytes == 0 && !last {
-                self.segments.remove(at);
-                self.cursor = (at, 0);
+                let segment = self.segments.remove(at);
+                self.spare(segment);
+                self.cursor = at;
             } else if segment.live_bytes == 0 {
                 // The last one is filled again.
-                segment.bytes.clear();
-                segment.records.clear();
-                self.cursor = (at, 0);
+                segment.clear();
+                self.cursor = at;
+                if at == 0 {
+                    self.spares.clear();
+                }
             } else if !last {
                 self.tidy(at);
             }
+        }
+    }
+
+    fn spare(&mut self, mut segment: Segment) {
+        if self.spares.len() < SPARES && segment.bytes.capacity() == LAST_SEGMENT {
+            segment.clear();
+            self.spares.push(segment);
         }
     }
 
@@ -117,44 +165,68 @@ impl MemoryStore {
     fn tidy(&mut self, at: usize) {
         let Some(segment) = self.segments.get_mut(at) else { return };
         if segment.live_bytes < segment.bytes.capacity() / 4 {
-            segment.shrink();
-            self.cursor = (at, 0);
+            let rest = segment.rest();
+            let shrunk = mem::replace(segment, rest);
+            self.spare(shrunk);
         }
     }
 
     /// The segment and the place in it of a record that is not settled.
     fn find(&mut self, id: RecordId) -> Option<(usize, usize)> {
-        let (segment, record) = self.cursor;
-        let next = |segment: usize, record: usize| {
-            self.segments.get(segment).and_then(|it| it.records.get(record)).is_some_and(|it| it.id == id)
-        };
-        let found = if next(segment, record + 1) {
-            (segment, record + 1)
-        } else if next(segment, record) {
-            (segment, record)
-        } else if next(segment + 1, 0) {
-            (segment + 1, 0)
+        let holds = |at: usize| self.segments.get(at).is_some_and(|it| it.holds(id));
+        let segment = if holds(self.cursor) {
+            self.cursor
         } else {
-            let after = self.segments.partition_point(|it| it.records.first().is_some_and(|first| first.id <= id));
-            let segment = after.checked_sub(1)?;
-            (segment, self.segments[segment].records.binary_search_by_key(&id, |record| record.id).ok()?)
+            self.segments.partition_point(|it| it.records.first().is_some_and(|first| first.id <= id)).checked_sub(1)?
         };
-        self.cursor = found;
-        (self.segments[found.0].records[found.1].bytes > 0).then_some(found)
+        self.cursor = segment;
+        let record = self.segments[segment].position(id)?;
+        (self.segments[segment].records[record].bytes > 0).then_some((segment, record))
     }
 }
 
 impl Segment {
-    /// Copies what is left into a segment of just its size.
-    fn shrink(&mut self) {
-        let mut bytes = Vec::with_capacity(self.live_bytes);
-        let mut records = Vec::new();
-        for record in self.records.iter().filter(|record| record.bytes > 0) {
-            let from = record.at as usize;
-            records.push(Record { at: bytes.len() as u32, ..*record });
-            bytes.extend_from_slice(&self.bytes[from..from + record.bytes as usize]);
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.records.clear();
+        self.live_bytes = 0;
+    }
+
+    /// Whether that is the place for a record with that id.
+    fn holds(&self, id: RecordId) -> bool {
+        self.records.first().is_some_and(|first| first.id <= id) && self.records.last().is_some_and(|last| id <= last.id)
+    }
+
+    /// The place of a record. Ids mostly stand without a gap, so that the first try is where it would be then.
+    fn position(&self, id: RecordId) -> Option<usize> {
+        let guess = id.checked_sub(self.records.first()?.id)? as usize;
+        match self.records.get(guess) {
+            Some(record) if record.id == id => Some(guess),
+            _ => self.records.binary_search_by_key(&id, |record| record.id).ok(),
         }
-        *self = Self { bytes, records, live_bytes: self.live_bytes };
+    }
+
+    /// A copy of what is not settled, of just its size.
+    fn rest(&self) -> Self {
+        let mut rest = Self { bytes: Vec::with_capacity(self.live_bytes), records: Vec::new(), live_bytes: 0 };
+        rest.extend(self);
+        rest
+    }
+
+    /// Appends what is not settled in another.
+    fn extend(&mut self, other: &Self) {
+        for record in other.records.iter().filter(|record| record.bytes > 0) {
+            let from = record.at as usize;
+            self.push(record.id, &other.bytes[from..from + record.bytes as usize]);
+        }
+    }
+
+    /// Appends a record for which there is room.
+    fn push(&mut self, id: RecordId, record: &[u8]) {
+        // Records are bounded by the size of a request, far below 4 GiB.
+        self.records.push(Record { id, at: self.bytes.len() as u32, bytes: record.len() as u32 });
+        self.bytes.extend_from_slice(record);
+        self.live_bytes += record.len();
     }
 }
 
@@ -167,12 +239,12 @@ mod tests {
     use super::*;
 
     fn held(store: &MemoryStore) -> usize {
-        store.segments.iter().map(|segment| segment.bytes.capacity()).sum()
+        store.segments.iter().chain(&store.spares).map(|segment| segment.bytes.capacity()).sum()
     }
 
     #[test]
     fn a_record_that_stays_does_not_keep_its_neighbours() {
-        let mut store = MemoryStore::new();
+        let mut store = MemoryStore::default();
         let record = vec![b'x'; 400];
         for id in 1..=100_000 {
             store.append(id, &record);
@@ -180,7 +252,7 @@ mod tests {
                 store.settle(&[id]);
             }
         }
-        assert!(held(&store) < 3 * LAST_SEGMENT, "{} bytes for 20 records", held(&store));
+        assert!(held(&store) < (2 + SPARES) * LAST_SEGMENT, "{} bytes for 20 records", held(&store));
         let mut body = Vec::new();
         store.load(&[5000, 100_000], &mut body);
         assert_eq!(body.len(), 801);
@@ -189,7 +261,7 @@ mod tests {
     proptest! {
         #[test]
         fn holds_what_a_map_would_hold(steps in prop::collection::vec((any::<bool>(), 0usize..64, 1usize..3000), 1..300)) {
-            let mut store = MemoryStore::new();
+            let mut store = MemoryStore::default();
             let mut model = BTreeMap::new();
             let mut next = 1;
             for (append, pick, size) in steps {

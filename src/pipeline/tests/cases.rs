@@ -18,13 +18,13 @@ impl Case {
 
     fn offer(&mut self, user: &str, device: &str) -> RecordId {
         let header = Header { user: Some(id_hash(user)), device: Some(id_hash(device)), bytes: 100 };
-        self.pipeline.offer(header, 0).expect("there is room")
+        self.pipeline.take(header)
     }
 
     /// Offered and stored.
     fn track(&mut self, user: &str, device: &str) -> RecordId {
         let id = self.offer(user, device);
-        self.pipeline.stored(id, self.now);
+        self.pipeline.stored(id, true, self.now);
         id
     }
 
@@ -70,8 +70,8 @@ impl Case {
 fn a_failed_append_does_not_hold_up_the_records_behind_it() {
     let mut case = Case::new(config());
     let (first, second) = (case.offer("u", "d"), case.offer("u", "d"));
-    case.pipeline.stored(second, case.now);
-    case.pipeline.handle(Input::StoreFailed(first), case.now);
+    case.pipeline.stored(second, true, case.now);
+    case.pipeline.stored(first, false, case.now);
     case.flush();
     let (sends, settled) = case.obey();
     assert_eq!(settled, [(vec![first], Outcome::Dropped(DropReason::Store))]);
@@ -289,7 +289,7 @@ fn an_outcome_that_was_not_told_yet_counts_as_open() {
     let mut case = Case::new(config());
     let failed = case.offer("u", "d");
     case.track("u", "d");
-    case.pipeline.handle(Input::StoreFailed(failed), case.now);
+    case.pipeline.stored(failed, false, case.now);
     // A flush that starts here hears of both.
     assert_eq!((case.pipeline.counts().pending, case.pipeline.unsettled()), (1, 2));
     let (_, settled) = case.obey();

@@ -73,14 +73,15 @@ impl World {
 /// Sends events of these users and devices to a server, each as soon as the pipeline lets it. Answers, for each request, the seconds
 /// since the first, its size and its status.
 fn deliver(events: &[(&str, &str)], mut server: Server) -> Vec<(u64, usize, u16)> {
-    let config = PipelineConfig { batch_events: 2000, batch_bytes: 1_000_000, queue_bytes: 64_000_000, ..config() };
+    let bounds = Bounds { batch: 1_000_000, envelope: 100, queue: 64_000_000 };
+    let config = PipelineConfig { batch_events: 2000, bounds, ..config() };
     let mut pipeline = Pipeline::new(config, 7);
     let mut now = Now { mono_ms: 1000, unix_ms: 1_760_000_000_000 };
     let mut ids = Vec::new();
     for (user, device) in events {
         let header = Header { user: Some(id_hash(user)), device: Some(id_hash(device)), bytes: 100 };
-        ids.push(pipeline.offer(header, 0).expect("there is room"));
-        pipeline.stored(ids[ids.len() - 1], now);
+        ids.push(pipeline.take(header));
+        pipeline.stored(ids[ids.len() - 1], true, now);
     }
     pipeline.handle(Input::Flush, now);
     let (mut loads, mut requests, mut delivered) = (HashMap::new(), Vec::new(), Vec::new());

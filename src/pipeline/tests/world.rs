@@ -8,12 +8,10 @@ const DAY_MS: u64 = 86_400_000;
 pub(super) fn config() -> PipelineConfig {
     PipelineConfig {
         batch_events: 5,
-        batch_bytes: 1000,
-        envelope_bytes: 100,
+        bounds: Bounds { batch: 1000, envelope: 100, queue: 3000 },
         flush_interval_ms: 50,
         flush_events: 3,
         flush_bytes: 500,
-        queue_bytes: 3000,
         max_in_flight: 2,
         backoff: Backoff::default(),
     }
@@ -145,7 +143,9 @@ impl World {
         }
         let device = (device < 4).then(|| hash("d", device));
         let user = hash("u", user % 3);
-        if let Ok(id) = self.pipeline().offer(Header { user: Some(user), device, bytes }, 0) {
+        let queued = self.counts().pending_bytes as usize;
+        if self.pipeline().bounds().check(bytes as usize, queued, 0).is_ok() {
+            let id = self.pipeline().take(Header { user: Some(user), device, bytes });
             let lane = device.unwrap_or(user);
             self.records.insert(id, Record { lane, user, bytes, held: None, touched: None, not_before: 0 });
             self.appends.push(id);
@@ -168,11 +168,7 @@ impl World {
         let now = self.now;
         // The first answer counts.
         for stored in [stored, !stored] {
-            if stored {
-                self.pipeline().stored(id, now);
-            } else {
-                self.handle(Input::StoreFailed(id));
-            }
+            self.pipeline().stored(id, stored, now);
         }
     }
 
@@ -287,8 +283,8 @@ impl World {
             match action {
                 Action::Load { batch, ids, bytes } => {
                     let sum: u32 = ids.iter().map(|id| self.records[id].bytes).sum();
-                    assert_eq!(bytes, config().envelope_bytes + sum as usize + ids.len() - 1);
-                    assert!(bytes <= config().batch_bytes && ids.len() <= config().batch_events && !ids.is_empty());
+                    assert_eq!(bytes, config().bounds.envelope + sum as usize + ids.len() - 1);
+                    assert!(bytes <= config().bounds.batch && ids.len() <= config().batch_events && !ids.is_empty());
                     ids.iter().for_each(|id| self.check_load(*id));
                     self.loads.push((batch, ids));
                 }
@@ -367,7 +363,7 @@ impl World {
         assert_eq!(counts.pending, (self.records.len() - self.settled.len()) as u64);
         let pending = self.records.iter().filter(|(id, _)| !self.settled.contains(id));
         assert_eq!(counts.pending_bytes, pending.map(|(_, record)| u64::from(record.bytes)).sum::<u64>());
-        assert!(counts.pending_bytes <= config().queue_bytes as u64);
+        assert!(counts.pending_bytes <= config().bounds.queue as u64);
         if let Some(pipeline) = &self.pipeline {
             assert!(pipeline.wake_at(self.now) > self.now.mono_ms, "woken with nothing to do");
         }
