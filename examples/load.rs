@@ -1,7 +1,7 @@
 //! Tracks N events of the reference shape from one thread, waits for their outcomes and prints what it cost as one JSON line.
 //!
 //! Environment: `N` (default 100000; 0 only waits for what is queued), `URL` (full ingestion URL, default the emulator's),
-//! `STORE` (`memory`), `BATCH` (events of a request, default 2000), `GZIP` (off unless 1), `DEADLINE_S` (default 60: stop waiting then),
+//! `STORE` (`memory`, the default, or `disk` in the folder `DIR`), `BATCH` (events of a request, default 2000), `GZIP` (off unless 1), `DEADLINE_S` (default 60: stop waiting then),
 //! `IDS` (a file to which each event's insert id is appended once its `track` returned).
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amplitude_sdk::{Client, Config, Event, ProjectKey};
+use amplitude_sdk::{Client, Config, DiskOptions, Event, ProjectKey};
 use nix::sys::resource::{UsageWho, getrusage};
 
 fn main() -> ExitCode {
@@ -34,15 +34,17 @@ fn run() -> Result<(), Box<dyn Error>> {
     let deadline = Duration::from_secs(setting("DEADLINE_S", 60)?);
     let key = setting("AMPLITUDE_API_KEY", "demo0000000000000000000000000key".to_owned())?;
     let store: String = setting("STORE", "memory".to_owned())?;
-    if store != "memory" {
-        return Err(format!("STORE={store}: this version has the memory store alone").into());
-    }
     let mut ids =
         env::var_os("IDS").map(|path| File::options().append(true).create(true).open(path)).transpose()?.map(BufWriter::new);
 
     let mut config =
         Config::new(ProjectKey::new(key)?).server_url(url).batch_events(batch).flush_at(batch).queue_bytes(usize::MAX / 2);
     config = if env::var("GZIP").is_ok_and(|on| on == "1") { config.gzip(1, 0) } else { config.no_gzip() };
+    config = match store.as_str() {
+        "memory" => config,
+        "disk" => config.disk(DiskOptions::new(env::var_os("DIR").ok_or("STORE=disk: DIR must name a folder")?)),
+        _ => return Err(format!("STORE={store}: must be memory or disk").into()),
+    };
     let client = Client::new(config)?;
 
     let users = names("user");

@@ -10,7 +10,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { constants, brotliCompressSync, gzipSync } from 'node:zlib'
 
-const TOTAL_GZIP = 32_000
+const TOTAL_GZIP = 40_000
 const FIRST_CALL_GZIP = 2_000
 
 const root = resolve(import.meta.dirname ?? dirname(new URL(import.meta.url).pathname), '..')

@@ -57,13 +57,17 @@ impl Drop for Handle {
 }
 
 impl Client {
-    /// A client with its own queue. Nothing is opened or sent before the first event.
+    /// A client with its own queue. Nothing is opened or sent before the first event, but where a disk store holds what an earlier process
+    /// left: that is sent at once.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] that names the setting that is out of its range.
+    /// [`ErrorKind::Invalid`] that names the setting that is out of its range; [`ErrorKind::Store`] that names the folder that cannot be
+    /// used, and why.
     pub fn new(config: Config) -> Result<Self> {
         config.check()?;
-        Ok(Self(Arc::new(Handle(Arc::new(Shared::new(config))))))
+        let shared = Arc::new(Shared::new(config)?);
+        shared.go_on()?;
+        Ok(Self(Arc::new(Handle(shared))))
     }
 
     /// Queues an event. Returns at once: the network is never waited for.
@@ -71,7 +75,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Full`] when the queue is at its bound, [`ErrorKind::Invalid`] when an id breaks a rule of this client,
     /// [`ErrorKind::TooLarge`] when the event can fit no request, [`ErrorKind::Closed`] after [`Client::shutdown`], [`ErrorKind::Store`] when the
-    /// store cannot take it. Until delivery has started, which the first event does, also [`ErrorKind::Invalid`] when the machine has no
+    /// store cannot take it, and [`ErrorKind::Closed`] also in a process that was forked from the one that used the client. Until delivery has started, which the first event does, also [`ErrorKind::Invalid`] when the machine has no
     /// certificate authorities and [`ErrorKind::Store`] when it gives no thread. The event comes back with [`Error::into_event`].
     pub fn track(&self, event: Event) -> Result<()> {
         self.accept(event, false).map(drop)
@@ -148,7 +152,8 @@ impl Client {
     }
 
     /// Refuses new events from now on, then does as [`Client::flush`]. What is not settled at the deadline is dropped and reported as
-    /// [`DropReason::Shutdown`], and what the server may have as unknown.
+    /// [`DropReason::Shutdown`], and what the server may have as unknown; with a disk store it stays pending, its receipts tell
+    /// [`Outcome::Kept`], and the next client of the folder delivers it.
     pub fn shutdown(&self, deadline: Duration) -> Flush {
         Flush(self.0.0.shutdown(deadline))
     }
@@ -263,10 +268,10 @@ impl Receipt {
         self.id
     }
 
-    /// Resolves when the store holds the event: at once with the memory store.
+    /// Resolves when the store holds the event: at once, but for a disk store that brings events to the disk itself (`DiskSync::Every`).
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] when the store failed; the event is then settled as dropped.
+    /// [`ErrorKind::Store`] when the system could not bring it to the disk; the event goes on its way all the same.
     pub async fn stored(&self) -> Result<()> {
         self.stored.clone().await.map_err(|kind| Error::new(kind, "the store did not take the event"))
     }

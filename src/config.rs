@@ -7,6 +7,7 @@ use crate::{
     pipeline::{Backoff, Bounds, PipelineConfig, millis},
     platform::{self, TransportOptions},
     plugin::{Notice, NoticeHook, Plugin, Progress, ProgressHook},
+    store::DiskOptions,
 };
 
 /// Which ingestion endpoint takes the events.
@@ -84,8 +85,10 @@ pub struct Config {
     pub(crate) flush_events: usize,
     pub(crate) batch_events: usize,
     batch_bytes: Option<usize>,
-    pub(crate) queue_bytes: usize,
+    pub(crate) queue_bytes: Option<usize>,
     max_in_flight: usize,
+    pub(crate) disk: Option<DiskOptions>,
+    max_age: Option<Duration>,
 }
 
 impl Config {
@@ -107,7 +110,9 @@ impl Config {
             flush_events: 200,
             batch_events: limits::BATCH_EVENTS,
             batch_bytes: None,
-            queue_bytes: 64_000_000,
+            queue_bytes: None,
+            disk: None,
+            max_age: None,
             max_in_flight: 2,
         }
     }
@@ -164,10 +169,19 @@ impl Config {
         self
     }
 
-    /// The bytes of events, as JSON, that may be pending; at this bound `track` answers [`crate::ErrorKind::Full`]. Default: 64 MB.
+    /// The bytes of events, as JSON, that may be pending; at this bound `track` answers [`crate::ErrorKind::Full`]. Default: 64 MB in
+    /// memory, 1 GB on the disk.
     #[must_use]
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
-        self.queue_bytes = bytes;
+        self.queue_bytes = Some(bytes);
+        self
+    }
+
+    /// How long an event may wait for its delivery before it is given up as [`crate::DropReason::Expired`], by whichever clock went further.
+    /// Default: for ever; only [`Config::queue_bytes`] bounds what is kept.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.max_age = Some(age);
         self
     }
 
@@ -229,11 +243,14 @@ impl Config {
         if self.max_in_flight == 0 {
             return Err(Error::invalid(&["max_in_flight: must be at least 1"]));
         }
-        if self.queue_bytes == 0 {
+        if self.queue_bytes == Some(0) {
             return Err(Error::invalid(&["queue_bytes: must be at least 1"]));
         }
         if self.min_id_length.is_some_and(|length| !(1..=limits::ID_CHARS).contains(&length)) {
             return Err(Error::invalid(&["min_id_length: must be 1 to 1024"]));
+        }
+        if let Some(disk) = &self.disk {
+            disk.check()?;
         }
         self.transport.check()?;
         platform::check_url(&self.url())
@@ -247,19 +264,26 @@ impl Config {
         }
     }
 
+    fn queue_bound(&self) -> usize {
+        let default = if self.disk.is_some() { 1_000_000_000 } else { 64_000_000 };
+        self.queue_bytes.unwrap_or(default)
+    }
+
     pub(crate) fn min_id_chars(&self) -> usize {
         self.min_id_length.unwrap_or(limits::MIN_ID_CHARS)
     }
 
-    pub(crate) fn pipeline(&self, envelope_bytes: usize) -> PipelineConfig {
+    pub(crate) fn pipeline(&self, envelope_bytes: usize, notes_attempts: bool) -> PipelineConfig {
         let batch_bytes = self.batch_bytes.unwrap_or(self.api.bytes());
         PipelineConfig {
             batch_events: self.batch_events,
-            bounds: Bounds { batch: batch_bytes, envelope: envelope_bytes, queue: self.queue_bytes },
+            bounds: Bounds { batch: batch_bytes, envelope: envelope_bytes, queue: self.queue_bound() },
             flush_interval_ms: millis(self.flush_interval),
             flush_events: self.flush_events.clamp(1, self.batch_events),
             flush_bytes: batch_bytes / 2,
             max_in_flight: self.max_in_flight,
+            max_age_secs: self.max_age.map_or(u32::MAX, |age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX)),
+            notes_attempts,
             backoff: Backoff::default(),
         }
     }

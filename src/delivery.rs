@@ -1,15 +1,20 @@
 //! The pipeline and its store as one: takes records, cuts requests, tells outcomes. Both targets; what a loop drives, native or JavaScript.
 
 use crate::{
+    Error,
     config::Config,
     context::Envelope,
-    pipeline::{Action, BatchId, Header, Input, Now, Outcome, Pipeline, RecordId},
-    store::MemoryStore,
+    pipeline::{Action, BatchId, DropReason, Header, Input, Now, Outcome, Pipeline, RecordId},
+    store::{Archive, Backlog, MemoryStore, Place, Slot, Written},
 };
 
 pub(crate) struct Delivery {
     pub(crate) pipeline: Pipeline,
     pub(crate) store: MemoryStore,
+    /// What is on the disk, where the records are kept there too.
+    archive: Option<Archive>,
+    /// What was on the disk alone when it was closed.
+    left: Backlog,
     envelope: Envelope,
     /// Requests that are loaded and not yet on their way.
     loaded: Vec<Outgoing>,
@@ -33,19 +38,75 @@ pub(crate) enum Effect {
 }
 
 impl Delivery {
-    pub(crate) fn new(config: &Config, seed: u64) -> Self {
+    pub(crate) fn new(config: &Config, archive: Option<Archive>, seed: u64) -> Self {
         let envelope = Envelope::new(&config.key, config.min_id_length);
-        let pipeline = Pipeline::new(config.pipeline(envelope.bytes()), seed);
-        Self { pipeline, store: MemoryStore::default(), envelope, loaded: Vec::new() }
+        let pipeline = Pipeline::new(config.pipeline(envelope.bytes(), archive.is_some()), seed);
+        Self { pipeline, store: MemoryStore::default(), archive, left: Backlog::default(), envelope, loaded: Vec::new() }
     }
 
     /// Takes over records that were checked against the bounds, with the store that holds them.
-    pub(crate) fn take(&mut self, headers: &[Header], store: &mut MemoryStore, now: Now) {
+    pub(crate) fn take(&mut self, records: &[(RecordId, Header)], store: &mut MemoryStore, now: Now) {
         self.store.absorb(store);
-        for &header in headers {
-            let id = self.pipeline.take(header);
+        self.enter(records, now);
+    }
+
+    fn enter(&mut self, records: &[(RecordId, Header)], now: Now) {
+        for &(id, header) in records {
+            self.pipeline.take(id, header);
             self.pipeline.stored(id, true, now);
         }
+    }
+
+    /// Hears what was written to the disk; `here`: what of it also came into memory.
+    pub(crate) fn learn(&mut self, changes: &[Written], here: Option<Place>) {
+        if let Some(archive) = &mut self.archive {
+            archive.learn(changes);
+            if let Some(place) = here {
+                archive.skip_to(place);
+            }
+        }
+    }
+
+    /// Reads back what stands on the disk alone, up to that many bytes.
+    pub(crate) fn recall(&mut self, most: usize, now: Now) {
+        let Some(archive) = &mut self.archive else { return };
+        let records = archive.recall(most, &mut self.store);
+        let lost = archive.take_lost();
+        self.enter(&records, now);
+        self.pipeline.count_dropped(lost, DropReason::Store);
+    }
+
+    /// What stands on the disk alone.
+    pub(crate) fn backlog(&self) -> Backlog {
+        self.archive.as_ref().map_or(self.left, Archive::backlog)
+    }
+
+    /// What the disk store has to say.
+    pub(crate) fn take_problems(&mut self) -> Vec<Error> {
+        self.archive.as_mut().map(Archive::take_problems).unwrap_or_default()
+    }
+
+    /// Lets go of the disk, for the next client. What is settled goes with the last segment's end.
+    pub(crate) fn close(&mut self) {
+        if let Some(mut archive) = self.archive.take() {
+            archive.settle(&[]);
+            self.left = archive.backlog();
+        }
+    }
+
+    /// Parts of the folder that processes have left since it was opened, with records in them.
+    pub(crate) fn find_left(&self) -> Vec<Slot> {
+        self.archive.as_ref().map(Archive::find_left).unwrap_or_default()
+    }
+
+    /// Takes over what they left, behind what the journal has written. Answers the number of the journal's next segment.
+    pub(crate) fn adopt(&mut self, left: Vec<Slot>) -> u32 {
+        self.archive.as_mut().map_or(0, |archive| archive.adopt_left(left))
+    }
+
+    /// Gives up all that is in memory, or lets go of it where the disk keeps it.
+    pub(crate) fn abandon(&mut self, reason: DropReason) {
+        self.pipeline.abandon(self.archive.is_none().then_some(reason));
     }
 
     /// The next thing to do, until `None`.
@@ -66,12 +127,26 @@ impl Delivery {
                     if let Some(at) = self.loaded.iter().position(|loaded| loaded.batch == batch) {
                         let mut outgoing = self.loaded.swap_remove(at);
                         self.envelope.close(&mut outgoing.body, now.unix_ms);
+                        if let Some(archive) = &mut self.archive {
+                            let secs = u32::try_from(now.unix_ms / 1000).unwrap_or(u32::MAX);
+                            archive.attempted(&self.store.sized(&outgoing.ids), secs);
+                        }
                         return Some(Effect::Send(outgoing));
                     }
                 }
                 Action::Settle { ids, outcome } => {
+                    if let Some(archive) = &mut self.archive
+                        && outcome != Outcome::Kept
+                    {
+                        archive.settle(&self.store.sized(&ids));
+                    }
                     self.store.settle(&ids);
                     return Some(Effect::Settled { ids, outcome });
+                }
+                Action::NotAttempted { ids } => {
+                    if let Some(archive) = &mut self.archive {
+                        archive.not_attempted(&self.store.sized(&ids));
+                    }
                 }
                 Action::Paused { reason } => return Some(Effect::Paused { reason }),
             }

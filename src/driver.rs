@@ -13,7 +13,10 @@ use std::{
     mem,
     ops::Deref,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -24,7 +27,7 @@ use self::{
     receipts::Receipts,
 };
 use crate::{
-    Event, Result,
+    Error, ErrorKind, Event, Result,
     client::Receipt,
     config::Config,
     delivery::Outgoing,
@@ -32,6 +35,7 @@ use crate::{
     platform::{self, Driver, Transport},
     plugin::{Notice, Progress},
     promise::{Promise, Signal, lock},
+    store::{SyncFile, open_disk, sync},
 };
 
 pub(crate) use self::rooms::Ticket;
@@ -42,14 +46,28 @@ pub(crate) struct Shared {
     inbox: Mutex<Inbox>,
     core: Mutex<Core>,
     signal: Signal,
+    /// The process that has the driver, or the disk; 0: none yet.
+    process: AtomicU32,
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Result<Self> {
         let mut seed = [0; 8];
         platform::fill_random(&mut seed);
-        let core = Core::new(&config, u64::from_le_bytes(seed));
-        Self { inbox: Mutex::new(Inbox::new(core.bounds())), core: Mutex::new(core), config, signal: Signal::default() }
+        let (journal, archive) = open_disk(&config)?.unzip();
+        let core = Core::new(&config, archive, u64::from_le_bytes(seed));
+        let inbox = Inbox::new(core.bounds(), &config, journal, core.has_backlog());
+        let process = AtomicU32::new(if config.disk.is_some() { platform::process_id() } else { 0 });
+        Ok(Self { inbox: Mutex::new(inbox), core: Mutex::new(core), config, signal: Signal::default(), process })
+    }
+
+    /// Delivers what an earlier process left on the disk, without waiting for the first event.
+    pub(crate) fn go_on(self: &Arc<Self>) -> Result<()> {
+        if !lock(&self.core).has_backlog() {
+            return Ok(());
+        }
+        let mut inbox = lock(&self.inbox);
+        self.start_driver(&mut inbox)
     }
 
     /// Whether events are still taken.
@@ -68,13 +86,13 @@ impl Shared {
     fn try_admit(self: &Arc<Self>, event: &Event, want_receipt: bool, ticket: Option<Ticket>) -> Result<Option<Receipt>> {
         let ids = event.check_ids(self.config.min_id_chars())?;
         self.config.long_strings.check(event.long_strings())?;
+        self.check_process()?;
         let unix_ms = platform::unix_ms();
         let taken = {
             let mut inbox = lock(&self.inbox);
             inbox.check_open()?;
             if inbox.driver == DriverState::NotStarted {
-                self.start_driver()?;
-                inbox.driver = DriverState::Running;
+                self.start_driver(&mut inbox)?;
             }
             inbox.take(event, ids, ticket, want_receipt, unix_ms)?
         };
@@ -87,9 +105,24 @@ impl Shared {
         Ok(taken.receipt)
     }
 
-    fn start_driver(self: &Arc<Self>) -> Result<()> {
+    fn start_driver(self: &Arc<Self>, inbox: &mut Inbox) -> Result<()> {
         let transport = Arc::new(Transport::new(&self.config)?);
-        Driver::start(run(Arc::clone(self), transport))
+        Driver::start(run(Arc::clone(self), transport))?;
+        self.process.store(platform::process_id(), Ordering::Relaxed);
+        inbox.driver = DriverState::Running;
+        Ok(())
+    }
+
+    /// A forked process has no driver, its files are its parent's, and its locks may be held by threads that it does not have.
+    fn check_process(&self) -> Result<()> {
+        let process = self.process.load(Ordering::Relaxed);
+        if process == 0 || process == platform::process_id() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Closed,
+            "the process was forked after the client was used, or its disk store opened: make a client in the child",
+        ))
     }
 
     /// The core, with all that was tracked before this call.
@@ -165,11 +198,19 @@ impl Shared {
     }
 
     pub(crate) fn shutdown(&self, deadline: Duration) -> Promise<Report> {
-        lock(&self.inbox).closing = true;
         self.flush_all(deadline, true)
     }
 
     fn flush_all(&self, deadline: Duration, ends_client: bool) -> Promise<Report> {
+        if self.check_process().is_err() {
+            // Nothing was taken in this process; what waits is the parent's.
+            let promise = Promise::new();
+            promise.set(Report::default());
+            return promise;
+        }
+        if ends_client {
+            lock(&self.inbox).closing = true;
+        }
         let (promise, work) = self.core().flush(deadline, ends_client, platform::now());
         if work {
             self.signal.notify();
@@ -179,6 +220,9 @@ impl Shared {
 
     /// The last handle is gone: what waits is sent without delay, then the driver ends.
     pub(crate) fn close(&self) {
+        if self.check_process().is_err() {
+            return;
+        }
         lock(&self.inbox).closing = true;
         self.core().hurry(platform::now());
         self.signal.notify();
@@ -246,6 +290,14 @@ struct Effects {
     paused: Vec<&'static str>,
     reports: Vec<(Promise<Report>, Report)>,
     rooms: Vec<Promise<()>>,
+    problems: Vec<Error>,
+    sync: Option<Sync>,
+}
+
+/// Files to bring to the disk itself, and the receipts that wait for it.
+struct Sync {
+    files: Vec<SyncFile>,
+    receipts: Vec<Receipt>,
 }
 
 impl Shared {
@@ -253,6 +305,10 @@ impl Shared {
     fn step(self: &Arc<Self>, transport: &Arc<Transport>) -> Option<u64> {
         let mut effects = Effects::default();
         let next = lock(&self.core).step(&self.inbox, platform::now(), &mut effects);
+        if next.is_none() {
+            // Before anybody hears of the end.
+            lock(&self.core).close(&self.inbox, platform::now());
+        }
         let sends = mem::take(&mut effects.sends);
         // Before what is sent next, because replies came before it.
         self.tell(effects);
@@ -269,12 +325,19 @@ impl Shared {
     }
 
     fn tell(&self, effects: Effects) {
+        if let Some(Sync { files, receipts }) = effects.sync {
+            let synced = sync(&files);
+            receipts.into_iter().for_each(|receipt| receipt.stored.set(synced));
+        }
         for (ids, outcome) in &effects.settled {
             self.progress(&Progress::Settled { ids, outcome });
         }
         effects.receipts.into_iter().for_each(|(receipt, outcome)| receipt.settled.set(outcome));
         effects.rooms.into_iter().for_each(|room| room.set(()));
         effects.reports.into_iter().for_each(|(promise, report)| promise.set(report));
+        for problem in effects.problems {
+            self.notify(&Notice::Store { reason: problem.with_reasons() });
+        }
         for reason in effects.paused {
             self.notify(&Notice::DeliveryPaused { reason: reason.to_owned() });
         }

@@ -113,6 +113,17 @@ impl Error {
     }
 
     /// What `Display` shows.
+    /// The text with those of the errors behind it.
+    pub(crate) fn with_reasons(&self) -> String {
+        let mut text = self.message().to_owned();
+        let mut source = self.source();
+        while let Some(reason) = source {
+            text = [&text, ": ", &reason.to_string()].concat();
+            source = reason.source();
+        }
+        text
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.0.message
     }

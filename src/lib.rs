@@ -24,6 +24,7 @@
 //!
 //! | Feature | Default | Brings |
 //! | --- | --- | --- |
+//! | `disk` | yes | [`DiskOptions`]: events survive the process (native) |
 //! | `emulator` | no | `emulator` and its program: a local Amplitude for demos and tests (native) |
 //! | `npm` | no | the class of the npm package; applications in Rust leave it off (wasm) |
 //!
@@ -65,6 +66,9 @@ pub use crate::{
     plugin::{Flow, Notice, Plugin, PluginError, Progress},
     region::Region,
 };
+
+#[cfg(all(not(target_family = "wasm"), feature = "disk"))]
+pub use crate::store::{DiskOptions, DiskSync};
 
 /// The examples of the README are tested like those of the documentation.
 #[cfg(all(doctest, not(target_family = "wasm")))]

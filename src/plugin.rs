@@ -97,6 +97,11 @@ pub enum Notice {
         /// The type of the first such event.
         event_type: String,
     },
+    /// Something is wrong with the disk store; what it still holds is kept.
+    Store {
+        /// What is wrong with which file.
+        reason: String,
+    },
     /// Delivery is paused because of the configuration or the network between; events are kept.
     DeliveryPaused {
         /// What is wrong, e.g. that the server does not know the API key.
@@ -111,6 +116,7 @@ impl Notice {
         match self {
             Self::PluginFailed { plugin, reason } => ["plugin ", plugin, " failed and was skipped: ", reason].concat(),
             Self::LongString { event_type } => long_string(event_type),
+            Self::Store { reason } => reason.clone(),
             Self::DeliveryPaused { reason } => paused(reason),
         }
     }

@@ -3,14 +3,16 @@
 use std::{mem, sync::Mutex, time::Duration};
 
 use super::{
-    Effects, Receipts,
+    Effects, Receipts, Sync,
     inbox::{Contents, DriverState, Inbox},
 };
 use crate::{
+    client::Receipt,
     config::Config,
     delivery::{Delivery, Effect},
-    pipeline::{BatchId, Bounds, Counts, DropReason, Failure, Input, Now, Outcome, RecordId, Reply, Report, millis},
+    pipeline::{BatchId, Bounds, Counts, DropReason, Failure, Input, Now, Outcome, RecordId, Reply, Report, Wants, millis},
     promise::{Promise, lock},
+    store::{Archive, SyncFile, Written},
 };
 
 /// Its lock is never held across an await, a request or a caller's code; the inbox's is taken under it, never the other way round.
@@ -22,10 +24,30 @@ pub(super) struct Core {
     flushes: Vec<PendingFlush>,
     /// What is swapped for the inbox's contents; kept for its capacity.
     gathered: Contents,
+    /// The newest record, in memory or on the disk.
+    last_id: RecordId,
+    disk: Disk,
     /// As the inbox had them when it was emptied last.
     driver: DriverState,
     closing: bool,
 }
+
+/// What the disk needs of the driver; without one, nothing.
+#[derive(Default)]
+struct Disk {
+    /// How much is read back into memory, at most.
+    memory_bound: usize,
+    /// How long what was written may wait to be brought to the disk itself; `None`: the system sees to it.
+    sync_ms: Option<u64>,
+    unsynced: Vec<SyncFile>,
+    unsynced_receipts: Vec<Receipt>,
+    sync_at: Option<u64>,
+    /// When to look again for what others have left.
+    adopt_at: u64,
+}
+
+/// How often is looked for what processes have left that are gone, e.g. the older half of a rolling deploy.
+const ADOPT_MS: u64 = 30_000;
 
 /// A flush that waits for every event up to `through`, or for its deadline.
 struct PendingFlush {
@@ -36,10 +58,31 @@ struct PendingFlush {
     promise: Promise<Report>,
 }
 
+impl Disk {
+    fn wake_at(&self) -> u64 {
+        let adopt_at = if self.memory_bound == 0 { u64::MAX } else { self.adopt_at };
+        adopt_at.min(self.sync_at.unwrap_or(u64::MAX))
+    }
+
+    /// What is to be brought to the disk itself, and whose receipts wait for it.
+    fn due(&mut self) -> Option<Sync> {
+        self.sync_at = None;
+        let sync = Sync { files: mem::take(&mut self.unsynced), receipts: mem::take(&mut self.unsynced_receipts) };
+        (!sync.files.is_empty()).then_some(sync)
+    }
+}
+
 impl Core {
-    pub(super) fn new(config: &Config, seed: u64) -> Self {
+    pub(super) fn new(config: &Config, archive: Option<Archive>, seed: u64) -> Self {
+        let disk = config.disk.as_ref().map(|options| Disk {
+            memory_bound: options.memory_bound(),
+            sync_ms: options.sync_ms(),
+            ..Disk::default()
+        });
         Self {
-            delivery: Delivery::new(config, seed),
+            last_id: archive.as_ref().map_or(0, Archive::last_id),
+            delivery: Delivery::new(config, archive, seed),
+            disk: disk.unwrap_or_default(),
             replies: Vec::new(),
             receipts: Receipts::default(),
             flushes: Vec::new(),
@@ -57,14 +100,25 @@ impl Core {
     pub(super) fn gather(&mut self, inbox: &Mutex<Inbox>, now: Now) {
         {
             let mut inbox = lock(inbox);
+            inbox.tell_written();
             mem::swap(&mut inbox.contents, &mut self.gathered);
             self.driver = inbox.driver;
             self.closing = inbox.closing;
         }
         let contents = &mut self.gathered;
-        self.delivery.take(&contents.headers, &mut contents.store, now);
-        contents.headers.clear();
+        self.last_id = self.last_id.max(mem::take(&mut contents.last_id));
+        if let Some(sync_ms) = self.disk.sync_ms
+            && contents.bytes + contents.spilled_bytes > 0
+        {
+            self.disk.unsynced.extend(contents.written.iter().map(Written::sync_file));
+            self.disk.unsynced_receipts.extend(contents.receipts.iter().cloned());
+            self.disk.sync_at.get_or_insert(now.mono_ms.saturating_add(sync_ms));
+        }
+        self.delivery.take(&contents.records, &mut contents.store, now);
+        self.delivery.learn(&mem::take(&mut contents.written), contents.here_to.take());
+        contents.records.clear();
         contents.bytes = 0;
+        contents.spilled_bytes = 0;
         contents.receipts.drain(..).for_each(|receipt| self.receipts.insert(receipt));
         let pipeline = &mut self.delivery.pipeline;
         pipeline.count_long_strings(mem::take(&mut contents.long_strings));
@@ -76,7 +130,16 @@ impl Core {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        self.delivery.pipeline.counts()
+        let mut counts = self.delivery.pipeline.counts();
+        let backlog = self.delivery.backlog();
+        counts.accepted += backlog.records;
+        counts.pending += backlog.records;
+        counts.pending_bytes += backlog.bytes;
+        counts
+    }
+
+    pub(super) fn has_backlog(&self) -> bool {
+        self.delivery.backlog().records > 0
     }
 
     pub(super) fn pending_json(&self) -> Vec<u8> {
@@ -85,20 +148,20 @@ impl Core {
 
     /// What waits goes without waiting for more.
     pub(super) fn hurry(&mut self, now: Now) {
-        self.delivery.pipeline.handle(Input::Flush, now);
+        self.delivery.pipeline.handle(Input::Flush { through: self.last_id }, now);
     }
 
     /// Promises a report on all that is pending. Answers whether the driver has something to do for it.
     pub(super) fn flush(&mut self, deadline: Duration, ends_client: bool, now: Now) -> (Promise<Report>, bool) {
         let promise = Promise::new();
-        let report = Report::covering(self.delivery.pipeline.unsettled());
+        let report = Report::covering(self.delivery.pipeline.unsettled() + self.delivery.backlog().records);
         if self.driver != DriverState::Running {
             // Without a driver nothing can be pending.
             promise.set(report);
             return (promise, false);
         }
         self.flushes.push(PendingFlush {
-            through: self.delivery.pipeline.last_id(),
+            through: self.last_id,
             deadline_ms: now.mono_ms.saturating_add(millis(deadline)),
             ends_client,
             report,
@@ -112,30 +175,56 @@ impl Core {
     /// the driver has nothing left to do, ever.
     pub(super) fn step(&mut self, inbox: &Mutex<Inbox>, now: Now, effects: &mut Effects) -> Option<u64> {
         self.gather(inbox, now);
+        self.adopt(inbox, now);
         for (batch, reply) in mem::take(&mut self.replies) {
             self.delivery.pipeline.handle(Input::Reply { batch, reply }, now);
         }
         self.obey(now, effects);
-        if self.flushes.iter().any(|flush| flush.ends_client && flush.deadline_ms <= now.mono_ms) {
-            self.delivery.pipeline.abandon(DropReason::Shutdown);
+        self.recall(now, effects);
+        let over = self.flushes.iter().any(|flush| flush.ends_client && flush.deadline_ms <= now.mono_ms);
+        if over {
+            self.delivery.abandon(DropReason::Shutdown);
             self.obey(now, effects);
         }
         self.answer_flushes(now, effects);
+        effects.problems.extend(self.delivery.take_problems());
 
-        let counts = self.counts();
+        let (in_memory, on_disk) = (self.delivery.pipeline.counts(), self.delivery.backlog());
+        let ends = over || (self.closing && in_memory.pending + on_disk.records == 0);
+        let wants = if self.disk.sync_ms.is_some() && self.disk.sync_at.is_none() {
+            Wants::ANYTHING
+        } else {
+            self.delivery.pipeline.wants(now)
+        };
         let mut inbox = lock(inbox);
-        let more = inbox.expect(counts.pending_bytes, self.delivery.pipeline.wants(now));
+        let more = inbox.expect(in_memory.pending_bytes, on_disk.bytes, wants);
         inbox.grant_rooms(&mut effects.rooms);
-        if self.closing && counts.pending == 0 {
+        if ends {
             inbox.driver = DriverState::Stopped;
             self.driver = DriverState::Stopped;
+        }
+        drop(inbox);
+        if ends || self.disk.sync_at.is_some_and(|at| at <= now.mono_ms) {
+            effects.sync = self.disk.due();
+        }
+        if ends {
             return None;
         }
         if more {
             return Some(now.mono_ms);
         }
         let deadline = self.flushes.iter().map(|flush| flush.deadline_ms).min().unwrap_or(u64::MAX);
-        Some(self.delivery.pipeline.wake_at(now).min(deadline))
+        Some(self.delivery.pipeline.wake_at(now).min(deadline).min(self.disk.wake_at()))
+    }
+
+    /// Reads back what stands on the disk alone, when half of the room in memory is free.
+    fn recall(&mut self, now: Now, effects: &mut Effects) {
+        let room = self.disk.memory_bound / 2;
+        while self.has_backlog() && self.delivery.pipeline.counts().pending_bytes < room as u64 {
+            self.delivery.recall(room, now);
+            // A flush covers what comes in only now.
+            self.obey(now, effects);
+        }
     }
 
     /// Leaves nobody waiting for a driver that is gone. After an orderly end there is nobody.
@@ -146,10 +235,39 @@ impl Core {
             inbox.driver = DriverState::Stopped;
         }
         self.gather(inbox, now);
-        self.delivery.pipeline.abandon(DropReason::Driver);
+        self.delivery.abandon(DropReason::Driver);
         self.obey(now, effects);
         self.answer_flushes(now, effects);
         lock(inbox).grant_rooms(&mut effects.rooms);
+    }
+
+    /// Lets go of the disk, so that the next client finds it free.
+    pub(super) fn close(&mut self, inbox: &Mutex<Inbox>, now: Now) {
+        lock(inbox).end_segment();
+        self.gather(inbox, now);
+        self.delivery.close();
+        lock(inbox).close_disk();
+    }
+
+    /// Takes over what other processes have left that are gone.
+    fn adopt(&mut self, inbox: &Mutex<Inbox>, now: Now) {
+        if self.disk.memory_bound == 0 || now.mono_ms < self.disk.adopt_at {
+            return;
+        }
+        self.disk.adopt_at = now.mono_ms + ADOPT_MS;
+        let left = self.delivery.find_left();
+        if left.is_empty() {
+            return;
+        }
+        lock(inbox).end_segment();
+        self.gather(inbox, now);
+        let mut inbox = lock(inbox);
+        if inbox.is_between_segments() {
+            inbox.go_on_with(self.delivery.adopt(left));
+        } else {
+            // Something was tracked meanwhile: those who left can wait.
+            self.disk.adopt_at = now.mono_ms;
+        }
     }
 
     fn obey(&mut self, now: Now, effects: &mut Effects) {

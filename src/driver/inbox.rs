@@ -5,12 +5,13 @@ use super::rooms::{Rooms, Ticket};
 use crate::{
     Error, ErrorKind, Event, Result,
     client::Receipt,
+    config::Config,
     context::InsertIds,
     event::{IdHashes, Stamp},
     pipeline::{Bounds, Header, RecordId, Wants},
     platform,
     promise::Promise,
-    store::MemoryStore,
+    store::{Journal, MemoryStore, Place, Written},
 };
 
 pub(super) struct Inbox {
@@ -28,6 +29,19 @@ pub(super) struct Inbox {
     /// Nobody can track any more: the driver ends when nothing is pending.
     pub(super) closing: bool,
     told_of_long_strings: bool,
+    disk: Option<Disk>,
+}
+
+/// Where records are kept on the disk, too.
+struct Disk {
+    journal: Journal,
+    /// Bytes of records in memory at most, and as far as the driver has told.
+    memory_bound: usize,
+    memory_bytes: usize,
+    /// Records go to the disk alone, because memory is full or others before them are not read back yet.
+    spilling: bool,
+    /// A receipt's `stored` waits for the disk itself.
+    syncs: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -41,10 +55,16 @@ pub(super) enum DriverState {
 /// What came since the driver looked last.
 #[derive(Default)]
 pub(super) struct Contents {
-    pub(super) headers: Vec<Header>,
+    pub(super) records: Vec<(RecordId, Header)>,
     pub(super) store: MemoryStore,
     pub(super) receipts: Vec<Receipt>,
+    /// Of `records`, and of those that went to the disk alone.
     pub(super) bytes: usize,
+    pub(super) spilled_bytes: usize,
+    /// What the disk's journal has written, and how far that is also in `records`.
+    pub(super) written: Vec<Written>,
+    pub(super) here_to: Option<Place>,
+    pub(super) last_id: RecordId,
     pub(super) long_strings: u64,
     pub(super) dropped_by_plugins: u64,
 }
@@ -59,7 +79,15 @@ pub(super) struct Taken {
 }
 
 impl Inbox {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    /// `left`: whether an earlier process left records on the disk, which come first.
+    pub(super) fn new(bounds: Bounds, config: &Config, journal: Option<Journal>, left: bool) -> Self {
+        let disk = journal.zip(config.disk.as_ref()).map(|(journal, options)| Disk {
+            journal,
+            memory_bound: options.memory_bound(),
+            memory_bytes: 0,
+            spilling: left,
+            syncs: options.sync_ms().is_some(),
+        });
         Self {
             bounds,
             insert_ids: InsertIds::new(),
@@ -72,6 +100,7 @@ impl Inbox {
             driver: DriverState::default(),
             closing: false,
             told_of_long_strings: false,
+            disk,
         }
     }
 
@@ -101,25 +130,24 @@ impl Inbox {
         event.seal(&stamp, &mut self.record);
         let bytes = self.record.len();
         self.bounds.check(bytes, self.queued_bytes, keep).map_err(|refusal| refusal.into_error(bytes))?;
-        let id = self.next_id;
-        if !self.contents.store.append(id, self.record.as_bytes()) {
-            return Err(Error::new(ErrorKind::Store, "there is no memory for the event"));
-        }
-        self.next_id += 1;
+        // A record that passed the check fits into a request, far below 4 GiB.
+        let tracked_secs = u32::try_from(unix_ms / 1000).unwrap_or(u32::MAX);
+        let header = Header { user: ids.user, device: ids.device, bytes: bytes as u32, tracked_secs, first_attempt: 0 };
+        let id = self.keep(header)?;
         self.queued_bytes += bytes;
         let contents = &mut self.contents;
-        contents.bytes += bytes;
-        // A record that passed the check fits into a request, far below 4 GiB.
-        contents.headers.push(Header { user: ids.user, device: ids.device, bytes: bytes as u32 });
+        contents.last_id = id;
         let long_strings = event.long_strings();
         contents.long_strings += u64::from(long_strings);
         let long_string = long_strings > 0 && !std::mem::replace(&mut self.told_of_long_strings, true);
         let receipt = want_receipt.then(|| Receipt::new(id));
         if let Some(receipt) = &receipt {
-            receipt.stored.set(Ok(()));
+            if !self.disk.as_ref().is_some_and(|disk| disk.syncs) {
+                receipt.stored.set(Ok(()));
+            }
             contents.receipts.push(receipt.clone());
         }
-        let wake = self.wants.are_met(contents.headers.len(), contents.bytes);
+        let wake = self.wants.are_met(contents.records.len(), contents.bytes);
         if wake {
             // Once is enough: the driver says anew what it wants.
             self.wants = Wants::NOTHING;
@@ -127,12 +155,85 @@ impl Inbox {
         Ok(Taken { receipt, wake, long_string })
     }
 
-    /// The driver tells how much is queued beside what is here, and for what it wants to be woken. Answers whether that is here already.
-    pub(super) fn expect(&mut self, queued_bytes: u64, wants: Wants) -> bool {
-        self.queued_bytes = usize::try_from(queued_bytes).unwrap_or(usize::MAX).saturating_add(self.contents.bytes);
-        let met = wants.are_met(self.contents.headers.len(), self.contents.bytes);
+    /// Keeps the record that was sealed: on the disk where there is one, and in memory where there is room.
+    fn keep(&mut self, header: Header) -> Result<RecordId> {
+        let contents = &mut self.contents;
+        let bytes = self.record.len();
+        let id = match &mut self.disk {
+            None => self.next_id,
+            Some(disk) => {
+                let id = disk.journal.append(&header, self.record.as_bytes())?;
+                disk.spilling |= disk.memory_bytes + contents.bytes + bytes > disk.memory_bound;
+                if disk.spilling {
+                    contents.spilled_bytes += bytes;
+                    return Ok(id);
+                }
+                id
+            }
+        };
+        if !contents.store.append(id, self.record.as_bytes()) {
+            match &mut self.disk {
+                None => return Err(Error::new(ErrorKind::Store, "there is no memory for the event")),
+                Some(disk) => disk.spilling = true,
+            }
+            contents.spilled_bytes += bytes;
+            return Ok(id);
+        }
+        self.next_id += 1;
+        contents.here_to = self.disk.as_ref().and_then(|disk| disk.journal.end());
+        contents.bytes += bytes;
+        contents.records.push((id, header));
+        Ok(id)
+    }
+
+    /// Fills in what is told of the disk, for the driver that takes the contents.
+    pub(super) fn tell_written(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            self.contents.written = disk.journal.take_changes();
+        }
+    }
+
+    /// The driver tells how much is pending in memory and on the disk alone, and for what it wants to be woken. Answers whether that is here
+    /// already.
+    pub(super) fn expect(&mut self, in_memory: u64, on_disk: u64, wants: Wants) -> bool {
+        let (in_memory, on_disk) = (as_usize(in_memory), as_usize(on_disk));
+        let contents = &self.contents;
+        self.queued_bytes = in_memory + on_disk + contents.bytes + contents.spilled_bytes;
+        if let Some(disk) = &mut self.disk {
+            disk.memory_bytes = in_memory;
+            // All that was spilled is in memory again: the next record may go there, too.
+            if on_disk == 0 && contents.spilled_bytes == 0 {
+                disk.spilling = false;
+            }
+        }
+        let met = wants.are_met(contents.records.len(), contents.bytes);
         self.wants = if met { Wants::NOTHING } else { wants };
         met
+    }
+
+    /// Lets go of the disk; nothing can be tracked any more.
+    pub(super) fn close_disk(&mut self) {
+        self.disk = None;
+    }
+
+    /// What is tracked from now on comes into a new segment.
+    pub(super) fn end_segment(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.journal.close();
+        }
+    }
+
+    /// Whether nothing was tracked since a segment was ended and the inbox emptied.
+    pub(super) fn is_between_segments(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.journal.end().is_none()) && self.contents.written.is_empty()
+    }
+
+    /// Segments come in between that others have left: new records go to the disk alone until those are read.
+    pub(super) fn go_on_with(&mut self, next_segment: u32) {
+        if let Some(disk) = &mut self.disk {
+            disk.journal.go_on_with(next_segment);
+            disk.spilling = true;
+        }
     }
 
     /// Keeps when there is room for that many bytes beside what others wait for.
@@ -153,4 +254,8 @@ impl Inbox {
     pub(super) fn grant_rooms(&mut self, granted: &mut Vec<Promise<()>>) {
         self.rooms.grant(&self.bounds, self.queued_bytes, self.closing, granted);
     }
+}
+
+fn as_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

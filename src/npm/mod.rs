@@ -38,6 +38,7 @@ extern "C" {
 #[expect(missing_debug_implementations, reason = "nobody in Rust sees it")]
 pub struct Core {
     delivery: Delivery,
+    last_id: u64,
     min_id_chars: usize,
     long_strings: LongStrings,
     host: Host,
@@ -78,10 +79,12 @@ impl Core {
         }
         set(&mut config.flush_events, flush_at);
         set(&mut config.batch_events, batch_events);
-        set(&mut config.queue_bytes, queue_bytes);
+        if queue_bytes > 0 {
+            config = config.queue_bytes(queue_bytes);
+        }
         config.min_id_length = (min_id_length > 0).then_some(min_id_length);
-        let delivery = Delivery::new(&config, seed.to_bits());
-        Ok(Self { delivery, min_id_chars: config.min_id_chars(), long_strings: config.long_strings, host })
+        let delivery = Delivery::new(&config, None, seed.to_bits());
+        Ok(Self { delivery, last_id: 0, min_id_chars: config.min_id_chars(), long_strings: config.long_strings, host })
     }
 
     /// Checks an event's JSON text.
@@ -96,6 +99,8 @@ impl Core {
             user: raw_id_hash(values[fields::USER_ID]),
             device: raw_id_hash(values[fields::DEVICE_ID]),
             bytes: u32::try_from(event.len()).unwrap_or(u32::MAX),
+            tracked_secs: u32::try_from(unix_ms as u64 / 1000).unwrap_or(u32::MAX),
+            first_attempt: 0,
         };
         let now = now(mono_ms, unix_ms);
         let Delivery { pipeline, store, .. } = &mut self.delivery;
@@ -103,7 +108,9 @@ impl Core {
             .bounds()
             .check(event.len(), pipeline.counts().pending_bytes as usize, 0)
             .map_err(|refusal| js(refusal.into_error(event.len())))?;
-        let id = pipeline.take(header);
+        self.last_id += 1;
+        let id = self.last_id;
+        pipeline.take(id, header);
         let stored = store.append(id, event.as_bytes());
         pipeline.stored(id, stored, now);
         if pipeline.must_wake(now) {
@@ -153,7 +160,7 @@ impl Core {
 
     /// What waits goes without waiting for more, from the next step on.
     pub fn flush(&mut self) {
-        self.delivery.pipeline.handle(Input::Flush, now(0.0, 0.0));
+        self.delivery.pipeline.handle(Input::Flush { through: self.last_id }, now(0.0, 0.0));
     }
 
     /// The events that are not settled: the bytes of a JSON array.
@@ -189,7 +196,7 @@ fn outcome_text(outcome: &Outcome) -> (&'static str, String) {
         Outcome::Delivered => ("delivered", String::new()),
         Outcome::Rejected(rejection) => ("rejected", rejection_text(rejection)),
         // Plugins and shutdowns are not this class's.
-        Outcome::Dropped(_) => ("dropped", "the store failed".to_owned()),
+        Outcome::Dropped(_) | Outcome::Kept => ("dropped", "the store failed".to_owned()),
         Outcome::Unknown => ("unknown", "no answer came, and it is too old to be sent again".to_owned()),
     }
 }

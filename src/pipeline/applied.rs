@@ -23,7 +23,12 @@ impl Pipeline {
             Ok(reply) => matches!(reply.status, 400..=499 | 503) && reply.status != 408,
             Err(failure) => *failure == Failure::Connect,
         };
-        if !untouched && !planted("an attempt is forgotten") {
+        if untouched {
+            let ids: Vec<_> = batch.entries.iter().filter(|entry| entry.first_attempt == 0).map(|entry| entry.id).collect();
+            if !ids.is_empty() && self.config.notes_attempts {
+                self.actions.push_back(Action::NotAttempted { ids });
+            }
+        } else if !planted("an attempt is forgotten") {
             for entry in batch.entries.iter_mut().filter(|entry| entry.first_attempt == 0) {
                 entry.first_attempt = batch.sent_secs.max(1);
             }
@@ -224,8 +229,8 @@ impl Pipeline {
         self.actions.push_back(Action::Settle { ids: entries.iter().map(|entry| entry.id).collect(), outcome });
     }
 
-    /// Gives up all that is pending. What the server may have is of unknown fate.
-    pub(crate) fn abandon(&mut self, reason: DropReason) {
+    /// Gives up all that is pending, or lets go of it where the store keeps it. What the server may have and nobody keeps is of unknown fate.
+    pub(crate) fn abandon(&mut self, reason: Option<DropReason>) {
         // Those that the store failed are settled already.
         let twice = planted("an abandoned record is settled twice");
         let unanswered = self.storing.drain(..).filter(|storing| twice || storing.stored != Some(false));
@@ -243,8 +248,19 @@ impl Pipeline {
         entries.extend(self.lanes.drain());
         self.flush_at = None;
         sent.extend(extract(&mut entries, &mut |entry| entry.first_attempt != 0));
-        self.settle(&sent, Outcome::Unknown);
-        self.settle(&entries, Outcome::Dropped(reason));
+        match reason {
+            Some(reason) => {
+                self.settle(&sent, Outcome::Unknown);
+                self.settle(&entries, Outcome::Dropped(reason));
+            }
+            None => {
+                entries.append(&mut sent);
+                let ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
+                if !ids.is_empty() {
+                    self.actions.push_back(Action::Settle { ids, outcome: Outcome::Kept });
+                }
+            }
+        }
     }
 }
 

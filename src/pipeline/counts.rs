@@ -42,6 +42,7 @@ impl Counts {
             Outcome::Delivered => self.delivered += events,
             Outcome::Rejected(_) => self.rejected += events,
             Outcome::Unknown => self.unknown += events,
+            Outcome::Kept => self.pending += events,
             Outcome::Dropped(reason) => {
                 self.dropped += events;
                 self.dropped_by_reason[*reason as usize] += events;
@@ -79,8 +80,12 @@ impl Report {
     }
 
     pub(crate) fn settle(&mut self, events: u64, outcome: &Outcome) {
+        if *outcome == Outcome::Kept {
+            return;
+        }
         self.pending = self.pending.saturating_sub(events);
         match outcome {
+            Outcome::Kept => {}
             Outcome::Delivered => self.delivered += events,
             Outcome::Rejected(_) => self.rejected += events,
             Outcome::Unknown => self.unknown += events,

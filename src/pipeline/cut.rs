@@ -1,6 +1,8 @@
 //! Batches: cut from what is ready, and loaded, for the first time or again.
 
-use super::{Action, Batch, BatchState, Entry, Now, Outcome, Pipeline, applied::extract, lanes::Taken, planted, secs};
+use super::{
+    Action, Batch, BatchState, DropReason, Entry, Now, Outcome, Pipeline, applied::extract, lanes::Taken, planted, secs,
+};
 use crate::limits;
 
 /// An event of unknown fate is not sent again in the last twelve hours of the deduplication window.
@@ -69,6 +71,10 @@ impl Pipeline {
         let oldest = secs(self.clock_ms).saturating_sub(RESEND_SECS);
         let old = extract(&mut batch.entries, &mut |entry| (1..oldest).contains(&entry.first_attempt));
         self.settle(&old, Outcome::Unknown);
+        // What the server may have is resent for as long as that is safe.
+        let oldest = secs(self.clock_ms).saturating_sub(self.config.max_age_secs);
+        let expired = extract(&mut batch.entries, &mut |entry| entry.tracked_secs < oldest && entry.first_attempt == 0);
+        self.settle(&expired, Outcome::Dropped(DropReason::Expired));
         if !planted("a throttled user's other device goes") {
             self.park(&mut batch, now);
         }

@@ -52,7 +52,9 @@ struct Entry {
     /// 0: none, or the lane's own id.
     user: u64,
     bytes: u32,
-    /// When the first attempt was made that the server may have taken, in seconds of the pipeline's own clock; 0: there was none.
+    /// When it was tracked, and when the first attempt was made that the server may have taken (0: there was none), in seconds of the
+    /// pipeline's own clock.
+    tracked_secs: u32,
     first_attempt: u32,
 }
 
@@ -100,9 +102,8 @@ enum BatchState {
 pub(crate) struct Pipeline {
     config: PipelineConfig,
     jitter: Jitter,
-    next_id: RecordId,
     next_batch: BatchId,
-    /// Offered and not yet ready, numbered without a gap.
+    /// Offered and not yet ready, in rising order.
     storing: VecDeque<Storing>,
     /// Stored and never leased, in order.
     ready: VecDeque<Entry>,
@@ -131,7 +132,6 @@ impl Pipeline {
         Self {
             config,
             jitter: Jitter(seed),
-            next_id: 1,
             next_batch: 1,
             storing: VecDeque::new(),
             ready: VecDeque::new(),
@@ -153,18 +153,16 @@ impl Pipeline {
 
     /// Takes a record into the books that was checked against [`Pipeline::bounds`]. The caller appends it to the store under the id and then tells
     /// [`Pipeline::stored`].
-    pub(crate) fn take(&mut self, header: Header) -> RecordId {
-        let id = self.next_id;
-        self.next_id += 1;
+    pub(crate) fn take(&mut self, id: RecordId, header: Header) {
         let user = header.user.unwrap_or_default();
         let lane = header.device.unwrap_or(user);
         let user = if user == lane { 0 } else { user };
-        let entry = Entry { id, lane, user, bytes: header.bytes, first_attempt: 0 };
+        let entry =
+            Entry { id, lane, user, bytes: header.bytes, tracked_secs: header.tracked_secs, first_attempt: header.first_attempt };
         self.storing.push_back(Storing { entry, stored: None });
         self.counts.accepted += 1;
         self.counts.pending += 1;
         self.counts.pending_bytes += u64::from(header.bytes);
-        id
     }
 
     /// Whether the driver must be woken, because something is due sooner than it knows. Once is enough: it asks again after the wake-up.
@@ -191,8 +189,8 @@ impl Pipeline {
     /// The store's answer: whether it holds the record. Records become ready in the order of `track`, whatever the order in which a store
     /// answers; its first answer counts.
     pub(crate) fn stored(&mut self, id: RecordId, stored: bool, now: Now) {
-        let first = self.storing.front().map_or(0, |storing| storing.entry.id);
-        let place = id.checked_sub(first).and_then(|at| self.storing.get_mut(usize::try_from(at).ok()?));
+        let place = self.storing.binary_search_by_key(&id, |storing| storing.entry.id);
+        let place = place.ok().and_then(|at| self.storing.get_mut(at));
         let Some(storing) = place.filter(|storing| storing.stored.is_none()) else { return };
         storing.stored = Some(stored);
         if !stored {
@@ -241,7 +239,7 @@ impl Pipeline {
                     self.judged(batch, &reply, now);
                 }
             }
-            Input::Flush => self.flush_through = self.next_id - 1,
+            Input::Flush { through } => self.flush_through = self.flush_through.max(through),
         }
     }
 
@@ -317,7 +315,8 @@ impl Pipeline {
     /// The records whose [`Action::Settle`] the driver has not seen.
     pub(crate) fn unsettled(&self) -> u64 {
         let settled = self.actions.iter().map(|action| match action {
-            Action::Settle { ids, .. } => ids.len() as u64,
+            // What the store keeps is pending still.
+            Action::Settle { ids, outcome } if *outcome != Outcome::Kept => ids.len() as u64,
             _ => 0,
         });
         self.counts.pending + settled.sum::<u64>()
@@ -340,11 +339,6 @@ impl Pipeline {
 
     pub(crate) fn bounds(&self) -> Bounds {
         self.config.bounds
-    }
-
-    /// The newest record.
-    pub(crate) fn last_id(&self) -> RecordId {
-        self.next_id - 1
     }
 
     /// Answers to what a batch is not waiting for, late or double, find nothing.

@@ -10,6 +10,8 @@ pub enum Outcome {
     Rejected(Rejection),
     /// This side gave the event up.
     Dropped(DropReason),
+    /// The client ended before the outcome was known, and the store keeps the event for the next one.
+    Kept,
     /// The event was sent and no answer came: it is too old to be sent again without the risk of a second copy, or the client ended before.
     Unknown,
 }
@@ -40,12 +42,14 @@ pub enum DropReason {
     Plugin,
     /// The client was shut down before it was sent, and its store does not outlive the process.
     Shutdown,
-    /// The store failed.
+    /// The store failed, or its file was broken.
     Store,
+    /// It waited longer than [`crate::Config::max_age`].
+    Expired,
     /// The task that delivers has failed: a defect of this crate, or of a hook of yours that ended it.
     Driver,
 }
 
 impl DropReason {
-    pub(super) const ALL: [Self; 4] = [Self::Plugin, Self::Shutdown, Self::Store, Self::Driver];
+    pub(super) const ALL: [Self; 5] = [Self::Plugin, Self::Shutdown, Self::Store, Self::Expired, Self::Driver];
 }

@@ -23,6 +23,10 @@ pub(crate) struct Header {
     pub(crate) user: Option<u64>,
     pub(crate) device: Option<u64>,
     pub(crate) bytes: u32,
+    /// When it was tracked, in seconds since 1970.
+    pub(crate) tracked_secs: u32,
+    /// When the first attempt was made that the server may have taken, in seconds since 1970; 0: there was none.
+    pub(crate) first_attempt: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +37,10 @@ pub(crate) struct PipelineConfig {
     pub(crate) flush_events: usize,
     pub(crate) flush_bytes: usize,
     pub(crate) max_in_flight: usize,
+    /// The age in seconds at which an event is given up.
+    pub(crate) max_age_secs: u32,
+    /// Whether the store notes attempts.
+    pub(crate) notes_attempts: bool,
     pub(crate) backoff: Backoff,
 }
 
@@ -115,8 +123,8 @@ pub(crate) enum Input {
     LoadFailed { batch: BatchId, lost: Vec<RecordId> },
     /// The request ended.
     Reply { batch: BatchId, reply: Result<Reply, Failure> },
-    /// Send what waits without waiting for more.
-    Flush,
+    /// Send what waits, up to that record, without waiting for more.
+    Flush { through: RecordId },
 }
 
 /// What the driver is to do.
@@ -128,6 +136,8 @@ pub(crate) enum Action {
     Send { batch: BatchId },
     /// The outcome of these records is known; the store may forget them.
     Settle { ids: Vec<RecordId>, outcome: Outcome },
+    /// The last attempt did not reach the server with these.
+    NotAttempted { ids: Vec<RecordId> },
     /// The owner should hear that delivery is paused, and why.
     Paused { reason: &'static str },
 }

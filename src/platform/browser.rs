@@ -68,6 +68,11 @@ pub(crate) fn unix_ms() -> u64 {
     Date::now() as u64
 }
 
+/// Pages do not fork.
+pub(crate) fn process_id() -> u32 {
+    1
+}
+
 pub(crate) fn fill_random(bytes: &mut [u8]) {
     get_random_values(bytes);
 }

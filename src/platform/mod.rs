@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | `LIBRARY` | `amplitude-sdk-rust/VERSION` | `amplitude-sdk-wasm/VERSION` |
 //! | `now`, `unix_ms` | `SystemTime` and `Instant` | `Date.now`, `performance.now` |
+//! | `process_id` | the system's | always the same |
 //! | `fill_random` | the system's entropy | WebCrypto |
 //! | `EXPLAINS_JSON` | yes | no: the engine wrote it |
 //! | `parse_number`, `push_number` | std, zmij | the engine |
@@ -29,5 +30,5 @@ mod sys;
 
 pub(crate) use sys::{
     Driver, EXPLAINS_JSON, LIBRARY, Shared, Transport, TransportOptions, catch_panic, check_url, fill_random, log, now,
-    parse_number, push_number, sleep, spawn, unix_ms,
+    parse_number, process_id, push_number, sleep, spawn, unix_ms,
 };

@@ -44,6 +44,11 @@ pub(crate) fn unix_ms() -> u64 {
     millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
+/// The number of this process, by which a forked one is told from its parent.
+pub(crate) fn process_id() -> u32 {
+    std::process::id()
+}
+
 /// # Panics
 /// When the system has no entropy, because then no id would be unique.
 pub(crate) fn fill_random(bytes: &mut [u8]) {

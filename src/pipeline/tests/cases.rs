@@ -17,8 +17,9 @@ impl Case {
     }
 
     fn offer(&mut self, user: &str, device: &str) -> RecordId {
-        let header = Header { user: Some(id_hash(user)), device: Some(id_hash(device)), bytes: 100 };
-        self.pipeline.take(header)
+        let header =
+            Header { user: Some(id_hash(user)), device: Some(id_hash(device)), bytes: 100, tracked_secs: 0, first_attempt: 0 };
+        take(&mut self.pipeline, header)
     }
 
     /// Offered and stored.
@@ -29,7 +30,7 @@ impl Case {
     }
 
     fn flush(&mut self) {
-        self.pipeline.handle(Input::Flush, self.now);
+        flush(&mut self.pipeline, self.now);
     }
 
     fn pass(&mut self, ms: u64) {
@@ -48,7 +49,7 @@ impl Case {
                 }
                 Action::Send { batch } => sends.push((batch, loads.remove(&batch).expect("loaded before"))),
                 Action::Settle { ids, outcome } => settled.push((ids, outcome)),
-                Action::Paused { .. } => {}
+                Action::NotAttempted { .. } | Action::Paused { .. } => {}
             }
         }
         (sends, settled)
@@ -256,6 +257,41 @@ fn loads_that_fail_are_tried_again_at_growing_intervals_and_lose_nothing() {
     let (sends, settled) = case.obey();
     assert_eq!(settled, [(vec![ids[0]], Outcome::Dropped(DropReason::Store))]);
     assert_eq!(sends[0].1, [ids[1]]);
+}
+
+#[test]
+fn a_record_that_was_attempted_long_ago_by_another_process_is_not_sent_again() {
+    let mut case = Case::new(config());
+    let now_secs = u32::try_from(case.now.unix_ms / 1000).unwrap();
+    let ages = [7 * 86_400, 6 * 86_400, 0];
+    let ids = ages.map(|age| {
+        let device = format!("d{age}");
+        let first_attempt = if age == 0 { 0 } else { now_secs - age };
+        let header = Header { user: None, device: Some(id_hash(&device)), bytes: 100, tracked_secs: 0, first_attempt };
+        let id = take(&mut case.pipeline, header);
+        case.pipeline.stored(id, true, case.now);
+        id
+    });
+    case.flush();
+    let (sends, settled) = case.obey();
+    assert_eq!(settled, [(vec![ids[0]], Outcome::Unknown)]);
+    assert_eq!(sends[0].1, ids[1..]);
+}
+
+#[test]
+fn an_event_is_given_up_at_its_age_unless_the_server_may_have_it() {
+    let mut case = Case::new(PipelineConfig { max_age_secs: 3600, ..config() });
+    let now_secs = u32::try_from(case.now.unix_ms / 1000).unwrap();
+    let ids = [(3601, 0), (3599, 0), (3601, now_secs - 60)].map(|(age, first_attempt)| {
+        let device = Some(id_hash(&format!("d{age}{first_attempt}")));
+        let id = take(&mut case.pipeline, Header { user: None, device, bytes: 100, tracked_secs: now_secs - age, first_attempt });
+        case.pipeline.stored(id, true, case.now);
+        id
+    });
+    case.flush();
+    let (sends, settled) = case.obey();
+    assert_eq!(settled, [(vec![ids[0]], Outcome::Dropped(DropReason::Expired))]);
+    assert_eq!(sends[0].1, ids[1..]);
 }
 
 #[test]

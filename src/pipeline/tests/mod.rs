@@ -27,6 +27,19 @@ fn schedules() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec((0u8..12, any::<u8>(), any::<u8>(), 1u32..300), 1..160)
 }
 
+/// Takes the next record; they are numbered from 1.
+fn take(pipeline: &mut Pipeline, header: Header) -> RecordId {
+    let id = pipeline.counts().accepted + 1;
+    pipeline.take(id, header);
+    id
+}
+
+/// All that was taken goes without waiting for more.
+fn flush(pipeline: &mut Pipeline, now: Now) {
+    let through = pipeline.counts().accepted;
+    pipeline.handle(Input::Flush { through }, now);
+}
+
 fn run(steps: Vec<Step>) {
     let mut world = World::new();
     let rate = steps[0].3;

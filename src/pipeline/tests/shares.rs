@@ -79,11 +79,12 @@ fn deliver(events: &[(&str, &str)], mut server: Server) -> Vec<(u64, usize, u16)
     let mut now = Now { mono_ms: 1000, unix_ms: 1_760_000_000_000 };
     let mut ids = Vec::new();
     for (user, device) in events {
-        let header = Header { user: Some(id_hash(user)), device: Some(id_hash(device)), bytes: 100 };
-        ids.push(pipeline.take(header));
+        let header =
+            Header { user: Some(id_hash(user)), device: Some(id_hash(device)), bytes: 100, tracked_secs: 0, first_attempt: 0 };
+        ids.push(take(&mut pipeline, header));
         pipeline.stored(ids[ids.len() - 1], true, now);
     }
-    pipeline.handle(Input::Flush, now);
+    flush(&mut pipeline, now);
     let (mut loads, mut requests, mut delivered) = (HashMap::new(), Vec::new(), Vec::new());
     for _ in 0..10_000 {
         match pipeline.next(now) {
@@ -108,6 +109,7 @@ fn deliver(events: &[(&str, &str)], mut server: Server) -> Vec<(u64, usize, u16)
                 delivered.extend(ids);
             }
             Some(Action::Paused { reason }) => panic!("{reason}"),
+            Some(Action::NotAttempted { .. }) => panic!("nobody notes attempts"),
             None if pipeline.counts().pending == 0 => {
                 let of =
                     |lane: &str| delivered.iter().copied().filter(|id| events[*id as usize - 1].1 == lane).collect::<Vec<_>>();

@@ -13,6 +13,8 @@ pub(super) fn config() -> PipelineConfig {
         flush_events: 3,
         flush_bytes: 500,
         max_in_flight: 2,
+        max_age_secs: u32::MAX,
+        notes_attempts: false,
         backoff: Backoff::default(),
     }
 }
@@ -130,7 +132,10 @@ impl World {
                 _ => DAY_MS * u64::from(n % 8),
             }),
             9 => self.set_clock(i64::from(n) - 150),
-            10 => self.handle(Input::Flush),
+            10 => {
+                let now = self.now;
+                flush(self.pipeline(), now);
+            }
             _ if a < 6 => self.abandon(),
             _ => self.answer_all(),
         }
@@ -145,7 +150,7 @@ impl World {
         let user = hash("u", user % 3);
         let queued = self.counts().pending_bytes as usize;
         if self.pipeline().bounds().check(bytes as usize, queued, 0).is_ok() {
-            let id = self.pipeline().take(Header { user: Some(user), device, bytes });
+            let id = take(self.pipeline(), Header { user: Some(user), device, bytes, tracked_secs: 0, first_attempt: 0 });
             let lane = device.unwrap_or(user);
             self.records.insert(id, Record { lane, user, bytes, held: None, touched: None, not_before: 0 });
             self.appends.push(id);
@@ -215,7 +220,7 @@ impl World {
                 self.records.get_mut(id).expect("sent").touched.get_or_insert(*sent_at);
             }
         }
-        self.pipeline().abandon(DropReason::Shutdown);
+        self.pipeline().abandon(Some(DropReason::Shutdown));
     }
 
     pub(super) fn answer(&mut self, pick: u8, which: usize) {
@@ -294,7 +299,7 @@ impl World {
                     self.in_flight.insert(batch, (ids, now));
                 }
                 Action::Settle { ids, outcome } => self.settle(ids, &outcome),
-                Action::Paused { .. } => {}
+                Action::NotAttempted { .. } | Action::Paused { .. } => {}
             }
             if !self.abandoned {
                 assert!(self.in_flight.len() + self.loads.len() <= config().max_in_flight);
@@ -339,6 +344,7 @@ impl World {
             assert!(self.settled.insert(id), "settled twice");
             let record = self.records[&id];
             match outcome {
+                Outcome::Kept => panic!("no store here outlives the client"),
                 Outcome::Delivered => assert!(self.confirmed.contains(&id), "nobody confirmed it"),
                 Outcome::Rejected(Rejection::InvalidField(_) | Rejection::Silenced) => {
                     assert!(self.guilty.contains(&id), "a neighbour pays");
@@ -384,7 +390,10 @@ impl World {
     /// With kindness all that is left is delivered within a bounded number of steps and a bounded time, or the pipeline has forgotten a record
     /// or a wake-up, or a lane starves. Half of the servers take no more than `rate` events of an id in a window.
     pub(super) fn finish(&mut self, rate: u32) {
-        self.handle(Input::Flush);
+        {
+            let now = self.now;
+            flush(self.pipeline(), now);
+        };
         let pending = self.counts().pending;
         let mut steps = 2 * pending + 20;
         // What waits already, such as for an hour's quota.

@@ -1,0 +1,459 @@
+//! The other end: reads what is not in memory, notes what became of records, gives settled segments back. The driver's alone.
+
+use std::{
+    fs::{self, File},
+    io, mem,
+    sync::Arc,
+};
+
+use super::{
+    folder::{self, Slot, events_path, failed, notes_path},
+    frame::{self, Frame, NoFrame},
+    journal::{Place, START_BYTES, VERSION, Written, offset_of, record_id, segment_of, version},
+    notes::{Notes, Told},
+};
+use crate::{
+    Error, Result,
+    pipeline::{Header, RecordId},
+    store::MemoryStore,
+};
+
+/// How much is read at once.
+const CHUNK: usize = 256 << 10;
+
+/// What stands in files alone.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Backlog {
+    pub(crate) records: u64,
+    /// Of JSON.
+    pub(crate) bytes: u64,
+}
+
+pub(crate) struct Archive {
+    own: Arc<Slot>,
+    binding: u64,
+    /// By number.
+    segments: Vec<Segment>,
+    /// Where the next record stands that is not in memory.
+    cursor: RecordId,
+    buffer: Vec<u8>,
+    /// What the owner must hear: each says what cannot be read or written.
+    problems: Vec<Error>,
+    /// Records that a broken file has lost.
+    lost: u64,
+}
+
+struct Segment {
+    number: u32,
+    slot: Arc<Slot>,
+    /// In its file's name.
+    name: u32,
+    notes: Notes,
+    file: Option<File>,
+    end: u32,
+    /// All that it holds, settled ones too.
+    records: u32,
+    /// Those of them that an earlier process settled, that were read back, or that never left memory.
+    seen: u32,
+    closed: bool,
+}
+
+impl Archive {
+    /// Finds what earlier processes left.
+    pub(super) fn open(own: Slot, left: Vec<Slot>, binding: u64) -> Result<Self> {
+        let own = Arc::new(own);
+        let mut archive = Self {
+            own: Arc::clone(&own),
+            binding,
+            segments: Vec::new(),
+            cursor: 0,
+            buffer: Vec::new(),
+            problems: Vec::new(),
+            lost: 0,
+        };
+        for slot in [own].into_iter().chain(left.into_iter().map(Arc::new)) {
+            archive.adopt(&slot, binding)?;
+        }
+        archive.cursor = archive.segments.first().map_or(0, |first| record_id(first.number, START_BYTES));
+        Ok(archive)
+    }
+
+    /// Parts of the folder that processes have left since, with records in them.
+    pub(crate) fn find_left(&self) -> Vec<Slot> {
+        self.own.left_beside()
+    }
+
+    /// Takes over what they left. Answers a number that is higher than those of its segments.
+    pub(crate) fn adopt_left(&mut self, left: Vec<Slot>) -> u32 {
+        for slot in left {
+            if let Err(error) = self.adopt(&Arc::new(slot), self.binding) {
+                self.problems.push(error);
+            }
+        }
+        self.next_number()
+    }
+
+    fn adopt(&mut self, slot: &Arc<Slot>, binding: u64) -> Result<()> {
+        folder::remove_orphans(&slot.path)?;
+        for name in folder::segments(&slot.path)? {
+            let number = self.next_number();
+            match Segment::open(number, slot, name, binding) {
+                Ok(Some(mut segment)) => {
+                    if let Err(error) = segment.notes.write() {
+                        self.problems.push(failed("cannot be written", segment.notes.path(), Some(error)));
+                    }
+                    self.segments.push(segment);
+                }
+                Ok(None) => {}
+                Err(error) => self.problems.push(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn own(&self) -> Arc<Slot> {
+        Arc::clone(&self.own)
+    }
+
+    pub(super) fn next_number(&self) -> u32 {
+        self.segments.last().map_or(1, |last| last.number + 1)
+    }
+
+    /// Hears how far the journal has written.
+    pub(crate) fn learn(&mut self, changes: &[Written]) {
+        for change in changes {
+            if self.segments.last().is_none_or(|last| last.number < change.number) {
+                self.segments.push(Segment::written(change.number, &self.own));
+            }
+            if let Some(last) = self.segments.last_mut() {
+                last.end = change.end;
+                last.records = change.records;
+                if change.closed {
+                    last.close();
+                }
+            }
+        }
+        if self.cursor == 0 {
+            self.cursor = self.segments.first().map_or(0, |first| record_id(first.number, START_BYTES));
+        }
+    }
+
+    /// What was tracked from the cursor to that place is in memory.
+    pub(crate) fn skip_to(&mut self, place: Place) {
+        let (from, to) = (segment_of(self.cursor), segment_of(place.next));
+        for segment in self.segments.iter_mut().filter(|segment| (from..=to).contains(&segment.number)) {
+            segment.seen = if segment.number == to { place.records } else { segment.records };
+        }
+        self.cursor = self.cursor.max(place.next);
+    }
+
+    pub(crate) fn backlog(&self) -> Backlog {
+        let mut backlog = Backlog::default();
+        let from = self.segments.partition_point(|segment| segment.number < segment_of(self.cursor));
+        for segment in &self.segments[from..] {
+            let records = segment.records.saturating_sub(segment.seen);
+            let start = if segment.number == segment_of(self.cursor) { offset_of(self.cursor) } else { START_BYTES };
+            let bytes = u64::from(segment.end.saturating_sub(start)).saturating_sub(frame::HEAD as u64 * u64::from(records));
+            backlog.records += u64::from(records);
+            backlog.bytes += if records > 0 { bytes } else { 0 };
+        }
+        backlog
+    }
+
+    /// No record has a higher number.
+    pub(crate) fn last_id(&self) -> RecordId {
+        self.segments.last().map_or(0, |last| record_id(last.number, last.end))
+    }
+
+    /// Reads records back, in their order, until they have that many bytes of JSON or there are no more.
+    pub(crate) fn recall(&mut self, most: usize, store: &mut MemoryStore) -> Vec<(RecordId, Header)> {
+        let mut recalled = Vec::new();
+        let mut bytes = 0;
+        while bytes < most {
+            let Ok(at) = self.segments.binary_search_by_key(&segment_of(self.cursor), |segment| segment.number) else {
+                // Its segment is settled and gone.
+                match self.segments.iter().find(|segment| record_id(segment.number, START_BYTES) >= self.cursor) {
+                    Some(next) => self.cursor = record_id(next.number, START_BYTES),
+                    None => break,
+                }
+                continue;
+            };
+            let is_last = at + 1 == self.segments.len();
+            let segment = &mut self.segments[at];
+            let mut offset = offset_of(self.cursor).max(START_BYTES);
+            if offset >= segment.end {
+                if segment.closed {
+                    self.lost += u64::from(segment.read_through());
+                    if !is_last {
+                        self.cursor = record_id(self.segments[at + 1].number, START_BYTES);
+                        continue;
+                    }
+                }
+                break;
+            }
+            match segment.read_chunk(&mut offset, most - bytes, &mut self.buffer, |id, frame, first_attempt| {
+                bytes += frame.record.len();
+                store.append(id, frame.record);
+                recalled.push((id, Header { first_attempt, ..frame.header }));
+            }) {
+                Ok(None) => {}
+                Ok(Some(broken)) => self.problems.push(segment.failed(&format!("has {broken} bytes that are no record"), None)),
+                Err(error) => {
+                    // It stays for the next process, and must not keep those behind it from going.
+                    self.problems.push(segment.failed("cannot be read and is left for later", Some(error)));
+                    segment.seen = segment.records;
+                    offset = segment.end;
+                }
+            }
+            self.cursor = record_id(segment.number, offset);
+        }
+        recalled
+    }
+
+    /// Notes that these records are settled, and deletes segments that hold no others. Records come with the bytes of their JSON.
+    pub(crate) fn settle(&mut self, records: &[(RecordId, u32)]) {
+        self.tell(records, Told::Settled, |_, _| true);
+        self.segments.retain(|segment| !segment.is_done() || segment.delete().is_err());
+    }
+
+    /// Notes when the first attempt was made at those of the records that had none.
+    pub(crate) fn attempted(&mut self, records: &[(RecordId, u32)], secs: u32) {
+        self.tell(records, Told::Attempted(secs), |notes, at| !notes.attempted.contains(at));
+    }
+
+    /// Notes that the last attempt did not reach the server, for those that it was the first of.
+    pub(crate) fn not_attempted(&mut self, records: &[(RecordId, u32)]) {
+        self.tell(records, Told::NotAttempted, |notes, at| notes.attempted.contains(at));
+    }
+
+    /// One note for records that stand one behind the other.
+    fn tell(&mut self, records: &[(RecordId, u32)], told: Told, wanted: impl Fn(&Notes, u32) -> bool) {
+        let mut run = Run::default();
+        for &(id, bytes) in records {
+            let (number, at) = (segment_of(id), offset_of(id));
+            if run.number != number || run.end != at {
+                self.note(mem::take(&mut run), told);
+                run = Run { number, start: at, end: at, records: 0 };
+            }
+            let Some(segment) = self.segment(number).filter(|segment| wanted(&segment.notes, at)) else {
+                self.note(mem::take(&mut run), told);
+                continue;
+            };
+            debug_assert!(at < segment.end);
+            run.end = at + frame::HEAD as u32 + bytes;
+            run.records += 1;
+        }
+        self.note(run, told);
+        for segment in &mut self.segments {
+            if let Err(error) = segment.notes.write() {
+                let error = failed("cannot be written; what was settled may be sent again", segment.notes.path(), Some(error));
+                self.problems.push(error);
+            }
+        }
+    }
+
+    fn note(&mut self, run: Run, told: Told) {
+        if let Some(segment) = self.segment(run.number).filter(|_| run.records > 0) {
+            segment.notes.tell(run.start..run.end, run.records, told);
+        }
+    }
+
+    fn segment(&mut self, number: u32) -> Option<&mut Segment> {
+        let at = self.segments.binary_search_by_key(&number, |segment| segment.number).ok()?;
+        self.segments.get_mut(at)
+    }
+
+    /// What the owner must hear.
+    pub(crate) fn take_problems(&mut self) -> Vec<Error> {
+        mem::take(&mut self.problems)
+    }
+
+    /// How many records broken files have lost.
+    pub(crate) fn take_lost(&mut self) -> u64 {
+        mem::take(&mut self.lost)
+    }
+}
+
+/// Records that stand one behind the other.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    number: u32,
+    start: u32,
+    end: u32,
+    records: u32,
+}
+
+impl Segment {
+    /// One that this process writes.
+    fn written(number: u32, slot: &Arc<Slot>) -> Self {
+        Self {
+            number,
+            slot: Arc::clone(slot),
+            name: number,
+            notes: Notes::new(notes_path(&slot.path, number)),
+            file: None,
+            end: START_BYTES,
+            records: 0,
+            seen: 0,
+            closed: false,
+        }
+    }
+
+    /// One that an earlier process wrote; `None` where all of it is settled.
+    fn open(number: u32, slot: &Arc<Slot>, name: u32, binding: u64) -> Result<Option<Self>> {
+        let path = events_path(&slot.path, name);
+        let unreadable = |error| failed("cannot be read", &path, Some(error));
+        let file = File::open(&path).map_err(unreadable)?;
+        let length = file.metadata().map_err(unreadable)?.len();
+        let mut start = vec![0; (START_BYTES as usize).min(usize::try_from(length).unwrap_or(usize::MAX))];
+        read_at(&file, 0, &mut start).map_err(unreadable)?;
+        match version(&start) {
+            Some(VERSION) if start[8..] == binding.to_le_bytes() => {}
+            Some(VERSION) => return Err(failed("is of another project or address; it is left alone", &path, None)),
+            Some(newer) => {
+                return Err(failed(
+                    &format!("is of version {newer}, which this one does not know; it is left alone"),
+                    &path,
+                    None,
+                ));
+            }
+            // A process was killed between making the file and writing its start.
+            None if length < u64::from(START_BYTES) => {
+                fs::remove_file(&path).map_err(|error| failed("cannot be deleted", &path, Some(error)))?;
+                return Ok(None);
+            }
+            None => return Err(failed("is no segment; it is left alone", &path, None)),
+        }
+        let end = u32::try_from(length).map_err(|_| failed("is too long for a segment; it is left alone", &path, None))?;
+        let notes = Notes::read(notes_path(&slot.path, name)).map_err(unreadable)?;
+        let records = notes.closed;
+        let mut segment = Self {
+            number,
+            slot: Arc::clone(slot),
+            name,
+            notes,
+            file: Some(file),
+            end,
+            records: records.unwrap_or_default(),
+            seen: 0,
+            closed: true,
+        };
+        if records.is_none() {
+            segment.records = segment.count().map_err(unreadable)?;
+            segment.notes.tell(START_BYTES..end, segment.records, Told::Closed);
+        }
+        if segment.notes.settled_records >= segment.records {
+            segment.delete()?;
+            return Ok(None);
+        }
+        segment.seen = segment.notes.settled_records;
+        Ok(Some(segment))
+    }
+
+    /// Counts the records of a segment that was not closed.
+    fn count(&mut self) -> io::Result<u32> {
+        let settled = mem::take(&mut self.notes.settled);
+        let (mut offset, mut records, mut buffer) = (START_BYTES, 0, Vec::new());
+        let counted = loop {
+            if offset >= self.end {
+                break Ok(records);
+            }
+            if let Err(error) = self.read_chunk(&mut offset, usize::MAX, &mut buffer, |_, _, _| records += 1) {
+                break Err(error);
+            }
+        };
+        self.notes.settled = settled;
+        counted
+    }
+
+    /// Hands over the whole, unsettled records of a chunk, up to that many bytes of JSON, and moves on. Answers how many bytes are no record.
+    fn read_chunk(
+        &mut self,
+        offset: &mut u32,
+        most: usize,
+        buffer: &mut Vec<u8>,
+        mut take: impl FnMut(RecordId, &Frame<'_>, u32),
+    ) -> io::Result<Option<u64>> {
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(File::open(events_path(&self.slot.path, self.name))?),
+        };
+        let left = (self.end - *offset) as usize;
+        buffer.resize(CHUNK.min(left), 0);
+        read_at(file, u64::from(*offset), buffer)?;
+        let (mut at, mut taken, mut broken) = (0, 0, 0);
+        while at < buffer.len() && taken < most {
+            let place = *offset + at as u32;
+            if let Some(end) = self.notes.settled.end_of(place) {
+                at = (end - *offset) as usize;
+                continue;
+            }
+            match frame::read(&buffer[at..]) {
+                Ok(frame) => {
+                    at += frame.bytes();
+                    taken += frame.record.len();
+                    self.seen += 1;
+                    take(record_id(self.number, place), &frame, self.notes.first_attempt(place));
+                }
+                // It goes on behind this chunk.
+                Err(NoFrame::Needs(bytes)) if bytes <= left - at => {
+                    if at > 0 {
+                        break;
+                    }
+                    buffer.resize(bytes, 0);
+                    read_at(file, u64::from(*offset), buffer)?;
+                }
+                Err(_) => {
+                    let step = frame::resync(&buffer[at..]);
+                    at += step;
+                    broken += step as u64;
+                }
+            }
+        }
+        *offset = offset.saturating_add(at as u32).min(self.end);
+        Ok((broken > 0).then_some(broken))
+    }
+
+    /// All of it was read. Answers how many of the records that were counted once are not there any more.
+    fn read_through(&mut self) -> u32 {
+        let lost = self.records.saturating_sub(self.seen);
+        self.records -= lost;
+        lost
+    }
+
+    fn close(&mut self) {
+        if !mem::replace(&mut self.closed, true) {
+            self.notes.tell(START_BYTES..self.end, self.records, Told::Closed);
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.closed && self.notes.settled_records >= self.records
+    }
+
+    /// First the records, because notes alone tell nothing.
+    fn delete(&self) -> Result<()> {
+        for path in [&events_path(&self.slot.path, self.name), self.notes.path()] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed("cannot be deleted", path, Some(error)));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, what: &str, error: Option<io::Error>) -> Error {
+        failed(what, &events_path(&self.slot.path, self.name), error)
+    }
+}
+
+/// Fills the buffer from a place in a file.
+fn read_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    use std::io::{Read as _, Seek as _};
+
+    let mut file = file;
+    file.seek(io::SeekFrom::Start(at))?;
+    file.read_exact(buffer)
+}

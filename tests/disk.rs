@@ -1,0 +1,300 @@
+//! The disk store as an application meets it: what one client leaves, the next one delivers.
+
+#![cfg(all(not(target_family = "wasm"), feature = "disk"))]
+
+#[path = "pipeline/server.rs"]
+mod server;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+    future::Future,
+    path::Path,
+    pin::pin,
+    process::Command,
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
+    thread,
+    time::{Duration, Instant},
+};
+
+use amplitude_sdk::{Client, Config, DiskOptions, DiskSync, ErrorKind, Event, Notice, Outcome, ProjectKey};
+
+use server::{PATIENCE, Server};
+
+const KEY: &str = "demo0000000000000000000000000key";
+
+fn config(url: &str, dir: &Path) -> Config {
+    Config::new(ProjectKey::new(KEY).unwrap())
+        .server_url(url)
+        .flush_interval(Duration::from_millis(1))
+        .no_gzip()
+        .max_in_flight(1)
+        .disk(DiskOptions::new(dir).memory_bytes(1_000_000))
+}
+
+fn event(number: u32) -> Event {
+    let device = format!("device-{}", number % 7);
+    Event::builder("counted").device_id(&device).insert_id(&format!("insert-{number}")).property("n", number).build().unwrap()
+}
+
+fn wait<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+        assert!(Instant::now() < end, "nothing happens");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Confirms requests until that many events have come; answers their numbers, in the order of their arrival.
+fn confirm(server: &Server, events: usize) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while numbers.len() < events {
+        let request = server.next();
+        numbers.extend(request.numbers());
+        request.confirm();
+    }
+    numbers
+}
+
+fn assert_ordered_by_device(numbers: &[u64]) {
+    let mut last = BTreeMap::new();
+    for number in numbers {
+        assert!(last.insert(number % 7, *number) < Some(*number), "{number} comes after a later one of its device");
+    }
+}
+
+#[test]
+fn what_a_client_leaves_the_next_one_delivers() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let client = Client::new(config(&server.url, dir.path())).unwrap();
+    let receipt = client.track_with_receipt(event(0)).unwrap();
+    wait(receipt.stored()).unwrap();
+    (1..50).for_each(|number| client.track(event(number)).unwrap());
+    let unanswered = server.next();
+    let report = client.shutdown_blocking(Duration::from_millis(50));
+    assert_eq!((report.pending, report.dropped, report.unknown), (50, 0, 0));
+    assert_eq!(wait(receipt.settled()), Outcome::Kept);
+    let counts = client.counts();
+    assert_eq!((counts.accepted, counts.pending), (50, 50));
+    drop((client, unanswered));
+
+    let client = Client::new(config(&server.url, dir.path())).unwrap();
+    assert_eq!(client.counts().pending, 50);
+    let flush = client.flush(PATIENCE);
+    let numbers = confirm(&server, 50);
+    assert_ordered_by_device(&numbers);
+    let report = wait(flush);
+    assert_eq!((report.delivered, report.pending), (50, 0));
+    drop(client);
+    // And nothing comes twice.
+    assert_eq!(Client::new(config(&server.url, dir.path())).unwrap().counts().accepted, 0);
+}
+
+#[test]
+fn what_is_too_much_for_memory_is_read_back_in_its_order() {
+    const EVENTS: u32 = 12_000;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let client = Client::new(config(&server.url, dir.path())).unwrap();
+    let held = server_next_after(&server, &client, event(0));
+    (1..EVENTS / 2).for_each(|number| client.track(event(number)).unwrap());
+    let counts = client.counts();
+    assert_eq!(counts.pending, u64::from(EVENTS / 2));
+    let mut numbers = held.numbers();
+    held.confirm();
+    // More come while they are read back.
+    let tracker = client.clone();
+    let tracking = thread::spawn(move || (EVENTS / 2..EVENTS).for_each(|number| tracker.track(event(number)).unwrap()));
+    numbers.extend(confirm(&server, EVENTS as usize - numbers.len()));
+    tracking.join().unwrap();
+    assert_ordered_by_device(&numbers);
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..u64::from(EVENTS)));
+    let report = client.shutdown_blocking(PATIENCE);
+    assert_eq!(report.pending, 0);
+    let counts = client.counts();
+    assert_eq!((counts.accepted, counts.delivered), (u64::from(EVENTS), u64::from(EVENTS)));
+}
+
+fn server_next_after(server: &Server, client: &Client, first: Event) -> server::Request {
+    client.track(first).unwrap();
+    server.next()
+}
+
+#[test]
+fn new_events_of_a_device_come_after_those_that_were_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let client = Client::new(config(&server.url, dir.path())).unwrap();
+    (0..100).for_each(|number| client.track(event(number)).unwrap());
+    client.shutdown_blocking(Duration::ZERO);
+    drop(client);
+    let client = Client::new(config(&server.url, dir.path())).unwrap();
+    (100..200).for_each(|number| client.track(event(number)).unwrap());
+    let mut numbers = Vec::new();
+    while numbers.iter().collect::<BTreeSet<_>>().len() < 200 {
+        let request = server.next();
+        // The request of the first client may still come.
+        numbers.extend(request.numbers());
+        request.confirm();
+    }
+    let seen: Vec<_> = numbers[numbers.len() - 200..].to_vec();
+    assert_ordered_by_device(&seen);
+    wait(client.flush(PATIENCE));
+    assert_eq!(client.counts().pending, 0);
+}
+
+#[test]
+fn records_for_one_address_are_not_sent_to_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, other) = (Server::start(), Server::start());
+    let client = Client::new(config("http://127.0.0.1:9/", dir.path())).unwrap();
+    client.track(event(1)).unwrap();
+    client.shutdown_blocking(Duration::ZERO);
+    drop(client);
+    let client = Client::new(config(&other.url, dir.path())).unwrap();
+    assert_eq!(client.counts().accepted, 0);
+    let client = Client::new(config(&server.url, dir.path())).unwrap();
+    assert_eq!(client.counts().accepted, 0);
+    assert!(other.is_silent(Duration::from_millis(100)) && server.is_silent(Duration::from_millis(1)));
+}
+
+#[test]
+fn a_receipt_tells_when_the_disk_itself_has_the_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = DiskOptions::new(dir.path()).sync(DiskSync::Every(Duration::from_millis(20)));
+    let client = Client::new(config("http://127.0.0.1:9/", dir.path()).disk(options)).unwrap();
+    for number in 0..3 {
+        let receipt = client.track_with_receipt(event(number)).unwrap();
+        wait(receipt.stored()).unwrap();
+    }
+    // The end does not wait for the interval.
+    let options = DiskOptions::new(dir.path()).sync(DiskSync::Every(Duration::from_secs(3600)));
+    let client = Client::new(config("http://127.0.0.1:9/", dir.path()).disk(options)).unwrap();
+    let receipt = client.track_with_receipt(event(4)).unwrap();
+    client.shutdown_blocking(Duration::ZERO);
+    wait(receipt.stored()).unwrap();
+}
+
+#[test]
+fn options_out_of_range_and_folders_that_are_none_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |options: DiskOptions| Client::new(config("http://127.0.0.1:9/", dir.path()).disk(options)).unwrap_err();
+    let error = refused(DiskOptions::new(dir.path()).memory_bytes(10));
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Invalid, "memory_bytes: must be at least 1 MB"));
+    assert_eq!(refused(DiskOptions::new(dir.path()).sync(DiskSync::Every(Duration::ZERO))).kind(), ErrorKind::Invalid);
+    let file = dir.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let error = refused(DiskOptions::new(&file));
+    assert_eq!(error.kind(), ErrorKind::Store);
+    assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+}
+
+#[test]
+#[cfg(unix)]
+fn folders_and_files_are_for_their_user_alone() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    fn check(path: &Path) -> usize {
+        let found = std::fs::metadata(path).unwrap();
+        let expected = if found.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(found.mode() & 0o777, expected, "{}", path.display());
+        if found.is_dir() { std::fs::read_dir(path).unwrap().map(|entry| check(&entry.unwrap().path())).sum() } else { 1 }
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let client = Client::new(config("http://127.0.0.1:9/", dir.path())).unwrap();
+    client.track(event(1)).unwrap();
+    client.shutdown_blocking(Duration::from_millis(100));
+    let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+    // A lock, a segment and its notes.
+    assert_eq!(check(&folder), 3);
+    // One that others may enter is closed to them.
+    drop(client);
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    drop(Client::new(config("http://127.0.0.1:9/", dir.path())).unwrap());
+    assert_eq!(check(&folder), 3);
+}
+
+/// Not a test of its own: the process of the next one, in which no file grows beyond 100 kB.
+#[test]
+fn child_on_a_full_disk() {
+    let (Ok(dir), Ok(url)) = (env::var("DISK_TEST_DIR"), env::var("DISK_TEST_URL")) else { return };
+    let client = Client::new(config(&url, Path::new(&dir)).flush_interval(Duration::from_secs(3600)).flush_at(2000)).unwrap();
+    let mut taken = 0;
+    let refused = loop {
+        match client.track(event(taken)) {
+            Ok(()) => taken += 1,
+            Err(error) => break error,
+        }
+        assert!(taken < 100_000, "the disk is never full");
+    };
+    assert_eq!(refused.kind(), ErrorKind::Store);
+    assert!(std::error::Error::source(&refused).is_some(), "it says what the system said");
+    assert_eq!(refused.into_event().map(|event| event.to_json()), Some(event(taken).to_json()));
+    // What was taken goes; and then there is room again.
+    let report = client.flush_blocking(PATIENCE);
+    assert_eq!((report.delivered, report.pending), (u64::from(taken), 0));
+    println!("taken={taken}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_full_disk_refuses_what_it_cannot_keep_and_loses_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let url = server.url.clone();
+    server.confirm_all();
+    // A limit on the size of files stands for the end of the disk: a write comes short in the same way.
+    let command = "ulimit -f 100; trap '' XFSZ; exec \"$0\" --exact child_on_a_full_disk --nocapture";
+    let output = Command::new("bash")
+        .args(["-c", command])
+        .arg(env::current_exe().unwrap())
+        .env("DISK_TEST_DIR", dir.path())
+        .env("DISK_TEST_URL", url)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("taken="), "{said}");
+}
+
+#[test]
+fn a_broken_file_is_told_and_its_neighbours_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let client = Client::new(config("http://127.0.0.1:9/", dir.path())).unwrap();
+    drop(client);
+    let client = Client::new(config(&server.url, dir.path())).unwrap();
+    (0..10).for_each(|number| client.track(event(number)).unwrap());
+    let request = server.next();
+    client.shutdown_blocking(Duration::ZERO);
+    drop((client, request));
+    let mut path = None;
+    for folder in std::fs::read_dir(dir.path()).unwrap() {
+        let segment = folder.unwrap().path().join("0/00000001.events");
+        path = path.or(segment.exists().then_some(segment));
+    }
+    let path = path.expect("a segment is there");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[16 + 40] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&notices);
+    let config = config(&server.url, dir.path()).on_notice(move |notice: &Notice| heard.lock().unwrap().push(notice.to_string()));
+    let client = Client::new(config).unwrap();
+    let mut numbers = Vec::new();
+    while !numbers.contains(&9) {
+        let request = server.next();
+        numbers.extend(request.numbers());
+        request.confirm();
+    }
+    wait(client.flush(PATIENCE));
+    assert!((1..10).all(|number| numbers.contains(&number)));
+    assert!(notices.lock().unwrap().iter().any(|text| text.contains("bytes that are no record")), "{notices:?}");
+}
