@@ -130,7 +130,7 @@ impl Shared {
         let now = platform::now();
         let mut core = lock(&self.core);
         core.gather(&self.inbox, now);
-        if core.must_wake(now) {
+        if core.must_wake(now) || core.rearm(&self.inbox, now) {
             self.signal.notify();
         }
         core

@@ -189,15 +189,9 @@ impl Core {
         self.answer_flushes(now, effects);
         effects.problems.extend(self.delivery.take_problems());
 
-        let (in_memory, on_disk) = (self.delivery.pipeline.counts(), self.delivery.backlog());
-        let ends = over || (self.closing && in_memory.pending + on_disk.records == 0);
-        let wants = if self.disk.sync_ms.is_some() && self.disk.sync_at.is_none() {
-            Wants::ANYTHING
-        } else {
-            self.delivery.pipeline.wants(now)
-        };
+        let ends = over || (self.closing && self.counts().pending == 0);
+        let more = self.rearm(inbox, now);
         let mut inbox = lock(inbox);
-        let more = inbox.expect(in_memory.pending_bytes, on_disk.bytes, wants);
         inbox.grant_rooms(&mut effects.rooms);
         if ends {
             inbox.driver = DriverState::Stopped;
@@ -215,6 +209,16 @@ impl Core {
         }
         let deadline = self.flushes.iter().map(|flush| flush.deadline_ms).min().unwrap_or(u64::MAX);
         Some(self.delivery.pipeline.wake_at(now).min(deadline).min(self.disk.wake_at()))
+    }
+
+    /// Tells the inbox how much is pending and for what the driver wants to be woken. Answers whether that is there already.
+    pub(super) fn rearm(&self, inbox: &Mutex<Inbox>, now: Now) -> bool {
+        let wants = if self.disk.sync_ms.is_some() && self.disk.sync_at.is_none() {
+            Wants::ANYTHING
+        } else {
+            self.delivery.pipeline.wants(now)
+        };
+        lock(inbox).expect(self.delivery.pipeline.counts().pending_bytes, self.delivery.backlog().bytes, wants)
     }
 
     /// Reads back what stands on the disk alone, when half of the room in memory is free.

@@ -206,7 +206,9 @@ impl Inbox {
                 disk.spilling = false;
             }
         }
-        let met = wants.are_met(contents.records.len(), contents.bytes);
+        // What was spilled since the driver looked must be read back, or it would wait for the next event.
+        let room = self.disk.as_ref().is_some_and(|disk| disk.spilling && in_memory < disk.memory_bound / 2);
+        let met = wants.are_met(contents.records.len(), contents.bytes) || (room && contents.spilled_bytes > 0);
         self.wants = if met { Wants::NOTHING } else { wants };
         met
     }

@@ -26,7 +26,19 @@ const MOST_SLOTS: u32 = 1024;
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(super) path: PathBuf,
-    _lock: File,
+    lock: File,
+    process: u32,
+}
+
+/// A child that is being spawned has the file, too, until it runs its program: closing alone would leave it locked for so long. What a
+/// process was forked from keeps its lock.
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            // The file is closed in any case.
+            let _ = self.lock.unlock();
+        }
+    }
 }
 
 impl Slot {
@@ -77,7 +89,7 @@ impl Slot {
             .open(&name)
             .map_err(|error| failed("cannot be opened", &name, Some(error)))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { path, _lock: file })),
+            Ok(()) => Ok(Some(Self { path, lock: file, process: std::process::id() })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(failed("cannot be locked", &name, Some(error))),
         }
