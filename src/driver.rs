@@ -3,6 +3,8 @@
 //!
 //! [`Shared`] is what clients and the loop hold in common. Everything that decides is in `pipeline`; here is only doing.
 
+#[cfg(test)]
+pub(crate) mod by_hand;
 mod core;
 mod inbox;
 mod receipts;

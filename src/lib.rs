@@ -56,6 +56,9 @@ pub mod emulator;
 #[cfg(all(target_family = "wasm", feature = "npm"))]
 mod npm;
 
+#[cfg(all(test, not(target_family = "wasm"), feature = "disk"))]
+mod simulation;
+
 pub use crate::{
     client::{Capacity, Client, Flush, Receipt, Settled},
     config::{Config, IngestionApi, LongStrings},

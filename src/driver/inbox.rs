@@ -8,7 +8,7 @@ use crate::{
     config::Config,
     context::InsertIds,
     event::{IdHashes, Stamp},
-    pipeline::{Bounds, Header, RecordId, Wants},
+    pipeline::{Bounds, Header, RecordId, Wants, planted},
     platform,
     promise::Promise,
     store::{Journal, MemoryStore, Place, Written},
@@ -85,7 +85,7 @@ impl Inbox {
             journal,
             memory_bound: options.memory_bound(),
             memory_bytes: 0,
-            spilling: left,
+            spilling: left && !planted("new records overtake those that were left"),
             syncs: options.sync_ms().is_some(),
         });
         Self {

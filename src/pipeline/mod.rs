@@ -21,11 +21,11 @@ pub(crate) mod verdict;
 #[cfg(test)]
 mod tests;
 
-/// Whether a deliberate break of the core is switched on, for the tests that must find it.
+/// Whether a deliberate break of the core or the store is switched on, for the tests that must find it.
 #[cfg(test)]
-use self::tests::planted;
+pub(crate) use self::tests::{plant, planted};
 #[cfg(not(test))]
-const fn planted(_: &str) -> bool {
+pub(crate) const fn planted(_: &str) -> bool {
     false
 }
 

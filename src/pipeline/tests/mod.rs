@@ -51,8 +51,13 @@ thread_local! {
     static PLANTED: Cell<&'static str> = const { Cell::new("") };
 }
 
+/// Switches a break on, for this thread; none for no text.
+pub(crate) fn plant(bug: &'static str) {
+    PLANTED.set(bug);
+}
+
 /// Whether this thread's test has switched that break on.
-pub(super) fn planted(bug: &str) -> bool {
+pub(crate) fn planted(bug: &str) -> bool {
     PLANTED.get() == bug
 }
 

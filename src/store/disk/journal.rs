@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Result,
-    pipeline::{Header, RecordId},
+    pipeline::{Header, RecordId, planted},
 };
 
 /// A segment is closed when it has grown to that, so that settled records give their space back.
@@ -99,7 +99,9 @@ impl Journal {
             Some(open) => open,
             none => none.insert(Open::new(&self.slot, self.next, self.binding)?),
         };
-        match write_whole(&open.written.file, &self.frame) {
+        let record_is_written = !(planted("an append is answered and not written") && open.written.records % 7 == 6);
+        let frame = if record_is_written { &self.frame[..] } else { &[] };
+        match write_whole(&open.written.file, frame) {
             Ok(()) => {
                 let at = open.written.end;
                 open.written.end += bytes;

@@ -1,0 +1,345 @@
+//! Seeded schedules of the whole native client but its threads: `track`, the driver, the pipeline, the disk store on real files, a clock that
+//! jumps, a network that answers anything, and crashes at any step. A crash drops everything in memory; the next process opens the files.
+//!
+//! Checked after every step: the ledger adds up, memory keeps its bound, requests in flight share no device. At the end, with a kind server:
+//! every event that was tracked has arrived or was refused by the server, each under one insert id, those of a device in their order, and
+//! repeats on the wire stay within what was in flight at the crashes or had no answer.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, panic,
+    path::Path,
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    Config, DiskOptions, Event, Outcome, ProjectKey,
+    delivery::Outgoing,
+    driver::by_hand::ByHand,
+    pipeline::{BatchId, Failure, Now, Reply, plant},
+};
+
+/// Schedules in a run of the tests; `SIMULATED_SCHEDULES` asks for another number.
+const SCHEDULES: u64 = 1500;
+const DEVICES: u64 = 5;
+/// So little that a few events fill it.
+const MEMORY: usize = 3000;
+
+/// SplitMix64: a schedule is its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound
+    }
+}
+
+/// A request under way: the numbers of its events.
+struct Request {
+    batch: BatchId,
+    numbers: Vec<u64>,
+}
+
+struct World {
+    random: Random,
+    client: Option<ByHand>,
+    now: Now,
+    tracked: u64,
+    in_flight: Vec<Request>,
+    /// By the server: events that it has, in the order of their first arrival, and how often each came.
+    arrived: Vec<u64>,
+    copies: BTreeMap<u64, u32>,
+    refused: BTreeSet<u64>,
+    /// How many copies of an event may be on the wire: one for each time that nobody knows what became of it.
+    excused: BTreeMap<u64, u32>,
+}
+
+fn config(dir: &Path) -> Config {
+    Config::new(ProjectKey::new("demo0000000000000000000000000key").unwrap())
+        .server_url("http://127.0.0.1:9/")
+        .flush_interval(Duration::from_millis(50))
+        .flush_at(4)
+        .batch_events(6)
+        .disk(DiskOptions::new(dir).memory_bytes(MEMORY))
+}
+
+fn event(number: u64) -> Event {
+    Event::builder("simulated")
+        .device_id(&format!("device-{}", number % DEVICES))
+        .insert_id(&format!("insert-{number}"))
+        .property("n", number)
+        .build()
+        .unwrap()
+}
+
+fn reply(status: u16, body: &str) -> Result<Reply, Failure> {
+    Ok(Reply { status, retry_after: None, body: body.to_owned() })
+}
+
+const OK: &str = r#"{"code":200,"events_ingested":1,"server_upload_time":1}"#;
+
+impl World {
+    fn new(seed: u64, dir: &Path) -> Self {
+        let now = Now { mono_ms: 1000, unix_ms: 1_760_000_000_000 };
+        let client = Some(ByHand::new(config(dir), seed).unwrap());
+        Self {
+            random: Random(seed),
+            client,
+            now,
+            tracked: 0,
+            in_flight: Vec::new(),
+            arrived: Vec::new(),
+            copies: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            excused: BTreeMap::new(),
+        }
+    }
+
+    fn client(&mut self) -> &mut ByHand {
+        self.client.as_mut().unwrap()
+    }
+
+    fn step(&mut self, dir: &Path) {
+        match self.random.below(20) {
+            0..=7 => self.track(),
+            8..=12 => self.answer(),
+            13..=15 => self.pass(),
+            16 => {
+                let now = self.now;
+                self.client().flush(now);
+            }
+            17 => self.crash(dir),
+            18 => {
+                // The wall clock is set, forward or back.
+                let jump = self.random.below(7_200_000);
+                self.now.unix_ms = (self.now.unix_ms + jump).saturating_sub(3_600_000);
+            }
+            _ => (0..10).for_each(|_| self.track()),
+        }
+        self.drive();
+    }
+
+    fn track(&mut self) {
+        let (event, unix_ms) = (event(self.tracked), self.now.unix_ms);
+        self.client().track(&event, unix_ms).unwrap();
+        self.tracked += 1;
+    }
+
+    fn pass(&mut self) {
+        let ms = [1, 60, 300, 5000, 60_000][self.random.below(5) as usize];
+        self.now.mono_ms += ms;
+        self.now.unix_ms += ms;
+    }
+
+    /// The process is gone, with all that it had in memory.
+    fn crash(&mut self, dir: &Path) {
+        for request in std::mem::take(&mut self.in_flight) {
+            // The server may have got it.
+            if self.random.below(2) == 0 {
+                self.arrive(&request.numbers);
+            }
+            self.excuse(&request.numbers);
+        }
+        self.client = None;
+        // Its successor has a clock of its own.
+        self.now.mono_ms = 1000;
+        let seed = self.random.below(u64::MAX);
+        self.client = Some(ByHand::new(config(dir), seed).unwrap());
+    }
+
+    fn answer(&mut self) {
+        if self.in_flight.is_empty() {
+            return;
+        }
+        let which = self.random.below(self.in_flight.len() as u64) as usize;
+        let Request { batch, numbers } = self.in_flight.remove(which);
+        let answer = match self.random.below(12) {
+            0..=3 => {
+                self.arrive(&numbers);
+                reply(200, OK)
+            }
+            4 => reply(200, "<html>log in</html>"),
+            5 => {
+                let index = self.random.below(numbers.len() as u64);
+                self.refused.insert(numbers[index as usize]);
+                reply(400, &format!(r#"{{"code":400,"events_with_invalid_fields":{{"time":[{index}]}}}}"#))
+            }
+            6 => reply(429, r#"{"code":429,"throttled_events":[0]}"#),
+            7 => reply(503, ""),
+            8 => Err(Failure::Connect),
+            // It arrived, and nobody hears of it.
+            9 => {
+                self.arrive(&numbers);
+                self.excuse(&numbers);
+                Err(Failure::Timeout)
+            }
+            10 => {
+                self.arrive(&numbers);
+                self.excuse(&numbers);
+                reply(502, "")
+            }
+            _ => reply(413, ""),
+        };
+        // A body of 413 halves a request until one event is alone, which is then refused.
+        if answer.as_ref().is_ok_and(|answer| answer.status == 413) && numbers.len() == 1 {
+            self.refused.extend(&numbers);
+        }
+        self.client().reply(batch, answer);
+    }
+
+    fn arrive(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            let copies = self.copies.entry(*number).or_default();
+            *copies += 1;
+            if *copies == 1 {
+                self.arrived.push(*number);
+            }
+            let excused = self.excused.get(number).copied().unwrap_or(0);
+            assert!(*copies <= 1 + excused, "event {number} came {copies} times, and {excused} attempts had no answer");
+        }
+    }
+
+    fn excuse(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            *self.excused.entry(*number).or_default() += 1;
+        }
+    }
+
+    fn drive(&mut self) {
+        let now = self.now;
+        // What is due at once may take a few steps.
+        for _ in 0..50 {
+            let done = self.client().step(now);
+            for (_, outcome) in &done.settled {
+                assert!(matches!(outcome, Outcome::Delivered | Outcome::Rejected(_)), "{outcome:?}");
+            }
+            for Outgoing { batch, body, .. } in done.sends {
+                self.send(batch, &body);
+            }
+            if done.wake_at.is_some_and(|at| at > now.mono_ms) {
+                break;
+            }
+        }
+        let counts = self.client().counts(now);
+        assert_eq!(counts.accepted, counts.delivered + counts.rejected + counts.dropped + counts.unknown + counts.pending);
+        assert_eq!((counts.dropped, counts.unknown), (0, 0));
+    }
+
+    fn send(&mut self, batch: BatchId, body: &[u8]) {
+        let body: serde_json::Value = serde_json::from_slice(body).expect("a request is JSON");
+        let numbers: Vec<u64> = body["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| {
+                let number = event["event_properties"]["n"].as_u64().unwrap();
+                assert_eq!(event["insert_id"], format!("insert-{number}"), "an insert id has changed");
+                number
+            })
+            .collect();
+        for other in self.in_flight.iter().flat_map(|request| &request.numbers) {
+            assert!(numbers.iter().all(|number| number % DEVICES != other % DEVICES), "two requests share a device");
+        }
+        assert!(numbers.iter().all(|number| !self.refused.contains(number)), "sent after it was refused");
+        self.in_flight.push(Request { batch, numbers });
+    }
+
+    /// From now on the server is kind and nothing crashes.
+    fn finish(&mut self) {
+        let now = self.now;
+        self.client().flush(now);
+        for _ in 0..10_000 {
+            self.drive();
+            let answered = std::mem::take(&mut self.in_flight);
+            for Request { batch, numbers } in &answered {
+                self.arrive(numbers);
+                self.client().reply(*batch, reply(200, OK));
+            }
+            let now = self.now;
+            if self.client().counts(now).pending == 0 {
+                break;
+            }
+            if answered.is_empty() {
+                let wake_at = self.client().step(now).wake_at.expect("it goes on");
+                assert_ne!(wake_at, u64::MAX, "something is pending and nothing is due");
+                let ms = wake_at.saturating_sub(self.now.mono_ms).clamp(1, 60_000);
+                self.now.mono_ms += ms;
+                self.now.unix_ms += ms;
+            }
+        }
+        let missing: Vec<_> =
+            (0..self.tracked).filter(|it| !self.copies.contains_key(it) && !self.refused.contains(it)).collect();
+        assert!(missing.is_empty(), "lost: {missing:?}");
+        for device in 0..DEVICES {
+            let of: Vec<_> = self.arrived.iter().filter(|number| **number % DEVICES == device).collect();
+            assert!(of.is_sorted(), "device {device} out of order: {of:?}");
+        }
+    }
+}
+
+fn run(seed: u64, root: &Path) {
+    let dir = root.join(seed.to_string());
+    let mut world = World::new(seed, &dir);
+    let steps = 10 + world.random.below(60);
+    (0..steps).for_each(|_| world.step(&dir));
+    world.finish();
+    drop(world);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// In memory where the system has a folder there: files are what is simulated, not disks.
+fn root() -> tempfile::TempDir {
+    let shm = Path::new("/dev/shm");
+    if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() }.unwrap()
+}
+
+#[test]
+fn the_simulation_finds_every_planted_bug_of_the_store() {
+    let bugs = [
+        "a settled range covers its neighbour",
+        "what was spilled counts as read",
+        "a segment goes before its last record is settled",
+        "the journal of the last process is forgotten",
+        "notes are not written",
+        "what is read back comes twice",
+        "the last bytes of a segment are not read",
+        "an attempt is noted as its end",
+        "an append is answered and not written",
+        "new records overtake those that were left",
+    ];
+    // What panics on this thread is meant to; others tell of theirs.
+    let (quiet, hook) = (thread::current().id(), panic::take_hook());
+    panic::set_hook(Box::new(move |info| {
+        if thread::current().id() != quiet {
+            hook(info);
+        }
+    }));
+    for bug in bugs {
+        let root = root();
+        let found = (0..500).find(|seed| {
+            plant(bug);
+            let found = panic::catch_unwind(|| run(*seed, root.path())).is_err();
+            plant("");
+            found
+        });
+        let _ = found.unwrap_or_else(|| panic!("not found: {bug}"));
+    }
+    // The one of the standard library.
+    drop(panic::take_hook());
+}
+
+#[test]
+fn nothing_is_lost_in_any_schedule() {
+    let schedules = env::var("SIMULATED_SCHEDULES").map_or(SCHEDULES, |text| text.parse().expect("a number"));
+    let first = env::var("SIMULATED_SEED").map_or(0, |text| text.parse().expect("a number"));
+    let root = root();
+    for seed in first..first + schedules {
+        let ended = panic::catch_unwind(|| run(seed, root.path()));
+        assert!(ended.is_ok(), "seed {seed}: run again with SIMULATED_SEED={seed} SIMULATED_SCHEDULES=1");
+    }
+}
