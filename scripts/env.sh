@@ -23,6 +23,9 @@ locked_version() {
     "$root/Cargo.lock"
 }
 
+cargo_fuzz_version=0.13.2
+cargo_fuzz_dir() { echo "$cache/cargo-fuzz/$cargo_fuzz_version"; }
+
 bindgen_dir() { echo "$cache/wasm-bindgen/$(locked_version wasm-bindgen)"; }
 
 # A name for a compiler: version and commit, so that a sysroot is never used by another compiler than its maker.

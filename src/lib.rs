@@ -59,6 +59,11 @@ mod npm;
 #[cfg(all(test, not(target_family = "wasm"), feature = "disk"))]
 mod simulation;
 
+/// For the fuzz targets of this crate.
+#[cfg(all(fuzzing, not(target_family = "wasm")))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use crate::{
     client::{Capacity, Client, Flush, Receipt, Settled},
     config::{Config, IngestionApi, LongStrings},

@@ -18,26 +18,13 @@ use proptest::{
 
 use super::{verdict::Verdict, *};
 use crate::limits;
-use world::{OK, World, config, reply};
+use world::{OK, World, config, flush, reply, take};
 
 /// What happens, and three numbers that say how.
 type Step = (u8, u8, u8, u32);
 
 fn schedules() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec((0u8..12, any::<u8>(), any::<u8>(), 1u32..300), 1..160)
-}
-
-/// Takes the next record; they are numbered from 1.
-fn take(pipeline: &mut Pipeline, header: Header) -> RecordId {
-    let id = pipeline.counts().accepted + 1;
-    pipeline.take(id, header);
-    id
-}
-
-/// All that was taken goes without waiting for more.
-fn flush(pipeline: &mut Pipeline, now: Now) {
-    let through = pipeline.counts().accepted;
-    pipeline.handle(Input::Flush { through }, now);
 }
 
 fn run(steps: Vec<Step>) {

@@ -23,6 +23,19 @@ pub(super) fn reply(status: u16, body: &str) -> Reply {
     Reply { status, retry_after: None, body: body.to_owned() }
 }
 
+/// Takes the next record; they are numbered from 1.
+pub(super) fn take(pipeline: &mut Pipeline, header: Header) -> RecordId {
+    let id = pipeline.counts().accepted + 1;
+    pipeline.take(id, header);
+    id
+}
+
+/// All that was taken goes without waiting for more.
+pub(super) fn flush(pipeline: &mut Pipeline, now: Now) {
+    let through = pipeline.counts().accepted;
+    pipeline.handle(Input::Flush { through }, now);
+}
+
 /// The replies of a hostile network, by number.
 fn answer(pick: u8, size: usize) -> Result<Reply, Failure> {
     let last = size - 1;

@@ -1,0 +1,86 @@
+//! Doors for the fuzz targets of `tests/fuzz` to what is private. They exist in builds with `--cfg fuzzing` alone, which cargo-fuzz sets, and
+//! are no part of the public API.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::{Duration, SystemTime},
+};
+
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+
+use crate::{
+    Result,
+    event::text,
+    limits,
+    pipeline::{
+        Action, Backoff, BatchId, Bounds, Counts, DropReason, Failure, Header, Input, Now, Outcome, Pipeline, PipelineConfig,
+        RecordId, Rejection, Reply, id_hash,
+        verdict::{self, Named, Verdict},
+    },
+    platform::http,
+};
+
+#[path = "pipeline/tests/shares.rs"]
+#[expect(dead_code, reason = "what its own tests use")]
+mod shares;
+#[path = "pipeline/tests/world.rs"]
+mod world;
+
+use world::{OK, World, config, flush, reply, take};
+
+/// One step of a schedule: what happens, and three numbers that say how.
+pub type Step = (u8, u8, u8, u32);
+
+/// What a reply means for the events of a request, as plain data.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Judged {
+    Delivered { short: bool },
+    Named { ids: usize, silenced: usize, waiting: Vec<usize>, rejected: Vec<(usize, String)>, at_least: Option<Duration> },
+    TooLarge,
+    Unexplained,
+    Later { at_least: Option<Duration> },
+}
+
+/// Judges a reply to a request of `count` events, with its `Retry-After` as the header has it.
+pub fn judge(status: u16, retry_after: &str, body: &str, count: usize) -> Judged {
+    let retry_after = retry_after_of(retry_after);
+    match verdict::judge(&Reply { status, retry_after, body: body.to_owned() }, count) {
+        Verdict::Delivered { short } => Judged::Delivered { short },
+        Verdict::Named(Named { ids, events, silenced, rejected, at_least, window }) => {
+            assert!(window > 0, "a window that nothing fits into");
+            let rejected = rejected.into_iter().map(|(index, why)| (index, field_of(why))).collect();
+            Judged::Named { ids: ids.len(), silenced: silenced.len(), waiting: events, rejected, at_least }
+        }
+        Verdict::TooLarge => Judged::TooLarge,
+        Verdict::Unexplained => Judged::Unexplained,
+        Verdict::Retry { at_least } | Verdict::Fault { at_least, .. } => Judged::Later { at_least },
+    }
+}
+
+/// How long a `Retry-After` asks to wait.
+pub fn retry_after_of(text: &str) -> Option<Duration> {
+    let value = HeaderValue::from_str(text).ok()?;
+    http::retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]), SystemTime::UNIX_EPOCH)
+}
+
+fn field_of(why: Rejection) -> String {
+    match why {
+        Rejection::InvalidField(field) | Rejection::MissingField(field) | Rejection::IdLength(field) => field,
+        Rejection::Silenced | Rejection::TooLarge | Rejection::Unexplained => String::new(),
+    }
+}
+
+/// Checks an event's text as the npm package does. Answers how many of its strings Amplitude will shorten.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_text(event: &str) -> Result<u32> {
+    text::check(event).map(|(_, long_strings)| long_strings)
+}
+
+/// Runs the pipeline through a schedule, with the model that its own tests check after every step, and then to its end.
+pub fn run_schedule(steps: &[Step], rate: u32) {
+    let mut world = World::new();
+    steps.iter().for_each(|step| world.step(*step));
+    world.finish(rate);
+}
