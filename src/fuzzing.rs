@@ -3,13 +3,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    path::Path,
     time::{Duration, SystemTime},
 };
 
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 
 use crate::{
-    Result,
+    Config, DiskOptions, ProjectKey, Result,
     event::text,
     limits,
     pipeline::{
@@ -18,6 +19,7 @@ use crate::{
         verdict::{self, Named, Verdict},
     },
     platform::http,
+    store::{self, Archive, Journal, MemoryStore},
 };
 
 #[path = "pipeline/tests/shares.rs"]
@@ -83,4 +85,53 @@ pub fn run_schedule(steps: &[Step], rate: u32) {
     let mut world = World::new();
     steps.iter().for_each(|step| world.step(*step));
     world.finish(rate);
+}
+
+/// A disk store as a client uses it. Dropped without a word, it is what a killed process leaves.
+#[expect(missing_debug_implementations, reason = "only the targets see it")]
+pub struct DiskStore {
+    journal: Journal,
+    archive: Archive,
+    memory: MemoryStore,
+}
+
+impl DiskStore {
+    /// # Errors
+    /// What keeps the store from being opened.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let config = Config::new(ProjectKey::new("demo0000000000000000000000000key")?).disk(DiskOptions::new(dir));
+        let (journal, archive) = store::open_disk(&config)?.expect("the configuration has one");
+        Ok(Self { journal, archive, memory: MemoryStore::default() })
+    }
+
+    /// # Errors
+    /// What keeps the record from being written.
+    pub fn append(&mut self, record: &str) -> Result<()> {
+        let bytes = u32::try_from(record.len()).unwrap_or(u32::MAX);
+        let header = Header { user: Some(1), device: Some(2), bytes, tracked_secs: 0, first_attempt: 0 };
+        self.journal.append(&header, record.as_bytes()).map(drop)
+    }
+
+    /// Reads back what was not read back yet: numbers and texts of records. Nothing may be left then.
+    pub fn recall(&mut self) -> Vec<(RecordId, String)> {
+        self.archive.learn(&self.journal.take_changes());
+        let recalled = self.archive.recall(usize::MAX, &mut self.memory);
+        assert_eq!(self.archive.backlog().records, 0, "something is said to be left");
+        let mut text = |id| {
+            let mut body = Vec::new();
+            assert!(self.memory.load(&[id], &mut body), "a record that was recalled is not in memory");
+            (id, String::from_utf8(body).expect("what was written is text"))
+        };
+        recalled.into_iter().map(|(id, _)| text(id)).collect()
+    }
+
+    /// Notes that records are settled, each with the bytes of its text.
+    pub fn settle(&mut self, records: &[(RecordId, u32)]) {
+        self.archive.settle(records);
+    }
+
+    /// Notes that a first attempt was made.
+    pub fn attempt(&mut self, records: &[(RecordId, u32)]) {
+        self.archive.attempted(records, 1_760_000_000);
+    }
 }

@@ -60,7 +60,7 @@ mod npm;
 mod simulation;
 
 /// For the fuzz targets of this crate.
-#[cfg(all(fuzzing, not(target_family = "wasm")))]
+#[cfg(all(fuzzing, not(target_family = "wasm"), feature = "disk"))]
 #[doc(hidden)]
 pub mod fuzzing;
 
