@@ -184,6 +184,20 @@ fn a_record_that_breaks_after_it_was_counted_is_counted_as_lost() {
 }
 
 #[test]
+fn damage_to_a_settled_record_takes_no_neighbour_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path());
+    let ids: Vec<_> = (0..2).map(|i| store.append(&format!("{{\"i\":{i}}}"))).collect();
+    store.archive.settle(&sized(&ids[..1], "{\"i\":0}"));
+    drop(store);
+    let path = files(dir.path(), ".events").remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[ids[0] as u32 as usize + 33] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(Store::open(dir.path()).texts(), ["{\"i\":1}"]);
+}
+
+#[test]
 fn broken_and_cut_notes_tell_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path());
