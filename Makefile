@@ -1,6 +1,6 @@
 # Every target installs what it is missing (scripts/setup) and says so.
 
-.PHONY: help demo test npm size bench setup fmt lint clean
+.PHONY: help demo test npm size bench faults setup fmt lint clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -19,6 +19,9 @@ size: npm ## what a page downloads, in bytes; fails above the targets
 
 bench: ## all benchmarks, one JSON object a line
 	@scripts/bench
+
+faults: ## this client and Amplitude's own through the same network faults, for docs/delivery.md; a quarter of an hour
+	@scripts/faults
 
 setup: ## install all that the other targets need
 	@scripts/setup

@@ -153,6 +153,8 @@ impl Stub {
     }
 
     fn serve(&self, stream: TcpStream) -> Option<()> {
+        // An answer is written in pieces; none waits for the receipt of the one before.
+        stream.set_nodelay(true).ok()?;
         let socket = stream.try_clone().ok()?;
         let mut reader = BufReader::new(self.accept(stream)?);
         loop {
