@@ -1,9 +1,10 @@
-// The client behind the loader: it gives events their ids and their time, and does what the wasm decides: requests and timers.
+// The client behind the loader: makes events of calls, with their ids and their time, and tells what became of them.
 // What wasm-bindgen writes; packing puts it, this file and its parts into one.
 import * as glue from './amplitude_bg.js'
 import { identity } from './identity.js'
 import { AmplitudeError, LEFT, random, snapshot, storage } from './loader.js'
 import { settings } from './options.js'
+import { queue } from './queue.js'
 
 /** Runs a page's own function, whose errors are its own. */
 function guarded(call) {
@@ -11,17 +12,6 @@ function guarded(call) {
     call()
   } catch (error) {
     console.error(error)
-  }
-}
-
-/** What the wasm throws is text: the kind of the error, a line feed, its message. */
-function attempt(call) {
-  try {
-    return call()
-  } catch (error) {
-    if (typeof error !== 'string') throw error
-    const end = error.indexOf('\n')
-    throw new AmplitudeError(error.slice(end + 1), error.slice(0, end))
   }
 }
 
@@ -70,12 +60,6 @@ const EVENTS = {
   },
 }
 
-/** How long a reply asks to wait, in seconds; negative where it does not. */
-function retryAfter(header) {
-  const seconds = /^\d+$/.test(header) ? +header : (Date.parse(header) - Date.now()) / 1000
-  return seconds >= 0 ? seconds : -1
-}
-
 let instance
 
 /** Loads the wasm, once. */
@@ -99,104 +83,45 @@ async function instantiate() {
 
 /** Opens the client of a project: checks the options, loads the wasm, sends what earlier pages left. */
 export async function open(key, options, slot) {
-  const { url, requestTimeoutMs, sessionTimeoutMs, userId, deviceId, plugins, onProgress, core: parameters } = settings(options)
+  const given = settings(options)
+  const { plugins, onProgress } = given
   await instantiate()
 
-  let timer
-  const tasks = []
-  const waiting = new Map()
   const flushes = new Set()
   const progress = (step) => onProgress && guarded(() => onProgress(step))
   const notice = (message) => {
     console.warn(`amplitude: ${message}`)
     progress({ type: 'notice', text: message })
   }
-  // The wasm tells what is to be done while it is at work, so that it is done afterwards.
-  const core = attempt(() => new glue.Core(
-    {
-      wake: () => {
-        clearTimeout(timer)
-        timer = setTimeout(loop)
-      },
-      send: (batch, ids, body) => {
-        const [numbers, bytes] = [[...ids], body.slice()]
-        tasks.push(() => {
-          progress({ type: 'sending', ids: numbers })
-          send(batch, bytes)
-        })
-      },
-      settled: (ids, status, reason) => {
-        const numbers = [...ids]
-        tasks.push(() => {
-          const outcome = reason ? { status, reason } : { status }
-          for (const id of numbers) {
-            waiting.get(id)?.(outcome)
-            waiting.delete(id)
-            for (const note of flushes) note(id, status)
-          }
-          progress({ type: 'settled', ids: numbers, ...outcome })
-        })
-      },
-      notice: (message) => tasks.push(() => notice(message)),
-    },
-    key,
-    ...parameters,
-  ))
-
-  const work = () => {
-    for (const task of tasks.splice(0)) task()
+  const settled = (record, outcome) => {
+    record.settle(outcome)
+    for (const note of flushes) note(record, outcome.status)
   }
-  const loop = () => {
-    clearTimeout(timer)
-    const next = core.step(performance.now(), Date.now())
-    // Engines take 31 bits of milliseconds; who wakes early sleeps again.
-    if (next < Infinity) timer = setTimeout(loop, Math.min(Math.max(Math.ceil(next - performance.now()), 0), 0x7fff_ffff))
-    work()
-  }
-  const send = async (batch, body) => {
-    let [status, wait, answer] = [0, -1, '']
-    // `AbortSignal.timeout` is younger than the other things that are needed here.
-    const ending = new AbortController()
-    const limit = setTimeout(() => ending.abort(), requestTimeoutMs)
-    try {
-      const headers = { 'content-type': 'application/json' }
-      const response = await fetch(url, { method: 'POST', headers, body, signal: ending.signal })
-      answer = await response.text()
-      wait = retryAfter(response.headers.get('retry-after'))
-      status = response.status
-    } catch {
-      // Where the browser knows that there is no network, the server cannot have seen the request.
-      if (globalThis.navigator?.onLine === false) status = 1
-    }
-    clearTimeout(limit)
-    core.reply(batch, status, wait, answer, performance.now(), Date.now())
-    loop()
-  }
+  const line = queue(key, slot, given, { progress, notice, settled })
 
-  const check = (event) => attempt(() => core.check(JSON.stringify(event)))
-  const ids = identity(key, sessionTimeoutMs, (id) => check({ event_type: 'check', ...id }))
-  if (deviceId !== undefined) ids.setDeviceId(deviceId)
-  if (userId !== undefined) ids.setUserId(userId)
+  const ids = identity(key, given.sessionTimeoutMs, (id) => line.check(JSON.stringify({ event_type: 'check', ...id })))
+  if (given.deviceId !== undefined) ids.setDeviceId(given.deviceId)
+  if (given.userId !== undefined) ids.setUserId(given.userId)
 
-  /** Queues an event's text; `settle` is told its outcome. */
-  const queue = (event, settle) => {
-    const id = attempt(() => core.track(event, performance.now(), Date.now()))
-    waiting.set(id, settle)
-    work()
-    return id
+  // Those that are taken from what an earlier page left, and of which that is still there.
+  let adopted
+  const add = (...event) => {
+    const record = line.add(...event)
+    adopted?.push(record)
+    return record
   }
 
   /** The event as the plugins leave it; nothing where one drops it. */
   const enrich = (event) => {
     for (const [index, plugin] of plugins.entries()) {
       try {
-        const given = JSON.parse(event)
-        const { time, insert_id } = given
-        const answer = plugin(given)
+        const copy = JSON.parse(event)
+        const { time, insert_id } = copy
+        const answer = plugin(copy)
         if (answer === null) return undefined
         // An answer made anew would lack what keeps an event from being counted twice, and its time.
         const changed = snapshot('plugin', answer && { time, insert_id, ...answer })
-        attempt(() => core.check(changed))
+        line.check(changed)
         event = changed
       } catch (error) {
         notice(`plugin ${plugin.name || index} failed and was skipped: ${String(error?.message ?? error)}`)
@@ -205,15 +130,18 @@ export async function open(key, options, slot) {
     return event
   }
 
-  const track = (method, args, time, id) => {
+  const track = (method, args, time, id, keep) => {
     const own = EVENTS[method](...args)
     if (own === null || typeof own !== 'object') throw new AmplitudeError(`${method}: needs an event type or an event`)
     const event = enrich(snapshot(method, { ...ids.stamp(time), insert_id: id, ...own }))
-    if (event === undefined) return { status: 'dropped', reason: 'a plugin dropped it' }
+    if (event === undefined) {
+      keep(true)
+      return { status: 'dropped', reason: 'a plugin dropped it' }
+    }
     // What is refused is thrown before there is a promise, which an adopted call leaves to nobody.
     let settle
     const settled = new Promise((resolve) => (settle = resolve))
-    const number = queue(event, settle)
+    const { number } = add(event, 0, settle, keep)
     progress({ type: 'queued', ids: [number], method, event })
     return settled
   }
@@ -221,15 +149,15 @@ export async function open(key, options, slot) {
   const flush = (deadlineMs = 30_000) => {
     if (!(deadlineMs >= 0)) throw new AmplitudeError('flush: the deadline must be a number')
     return new Promise((resolve) => {
-      const covered = new Set(waiting.keys())
+      const covered = new Set(line.records)
       const report = { delivered: 0, rejected: 0, dropped: 0, unknown: 0, pending: covered.size }
       const done = () => {
         clearTimeout(limit)
         flushes.delete(note)
         resolve(report)
       }
-      const note = (id, status) => {
-        if (!covered.delete(id)) return
+      const note = (record, status) => {
+        if (!covered.delete(record)) return
         report.pending--
         report[status]++
         if (!report.pending) done()
@@ -237,12 +165,12 @@ export async function open(key, options, slot) {
       const limit = setTimeout(done, Math.min(deadlineMs, 0x7fff_ffff))
       if (!covered.size) return done()
       flushes.add(note)
-      core.flush()
-      loop()
+      line.flush()
     })
   }
 
-  const run = (method, args, time, id = random()) => {
+  const run = (method, args, time, id = random(), keep) => {
+    if (!EVENTS[method]) keep(true)
     switch (method) {
       case 'flush':
         return flush(args[0] ?? undefined)
@@ -253,7 +181,7 @@ export async function open(key, options, slot) {
       case 'setDeviceId':
         return ids.setDeviceId(text(method, 'the id', args[0]))
       default:
-        return track(method, args, time, id)
+        return track(method, args, time, id, keep)
     }
   }
 
@@ -268,27 +196,53 @@ export async function open(key, options, slot) {
       }
     })
 
-  /** Sends what earlier pages left; what finds no room stays for a later one. */
+  /** Takes what earlier pages left; what finds no room stays for a later one, and so does what is for another server. */
   const adopt = (kept) => {
     for (const name of Object.keys(kept)) {
       const of = [`${LEFT}${key}:`, `${LEFT}:`].some((prefix) => name.startsWith(prefix))
       if (!of || name.endsWith(slot)) continue
       guarded(() => {
-        const text = kept.getItem(name)
-        // First, because what nobody can read must not stay for ever.
-        kept.removeItem(name)
-        const { events, calls } = JSON.parse(text)
-        const full = {
-          events: roomless(events, (event) => queue(JSON.stringify(event), () => {})),
-          // A time that is none would spoil the session of all that is tracked after it.
-          calls: roomless(calls, ({ method, args, time, id }) =>
-            run(method, JSON.parse(args), Number.isSafeInteger(time) ? time : Date.now(), id)),
+        const [stored, records] = [[], []]
+        adopted = records
+        const keeping = (take) => {
+          let keep
+          const promise = new Promise((resolve) => (keep = resolve))
+          take(keep)
+          stored.push(promise)
         }
-        if (full.events[0] || full.calls[0]) kept.setItem(name, JSON.stringify(full))
+        let stays = { events: [], calls: [] }
+        try {
+          const { url = given.url, tried = [], events, calls } = JSON.parse(kept.getItem(name))
+          const left = events.map((event, at) => ({ event, tried: tried[at] >>> 0 }))
+          const take = ({ event, tried }) => keeping((keep) => add(JSON.stringify(event), tried, () => {}, keep))
+          const staying = url === given.url ? roomless(left, take) : left
+          stays = {
+            url,
+            tried: staying.map((it) => it.tried),
+            events: staying.map((it) => it.event),
+            // A time that is none would spoil the session of all that is tracked after it.
+            calls: roomless(calls, ({ method, args, time, id }) =>
+              keeping((keep) => run(method, JSON.parse(args), Number.isSafeInteger(time) ? time : Date.now(), id, keep))),
+          }
+        } finally {
+          for (const record of records) record.left = true
+          // Not before the store has it. What nobody can read goes, too.
+          Promise.all(stored).then(() => {
+            for (const record of records) record.left = false
+            storage((kept) => {
+              if (stays.events[0] || stays.calls[0]) kept.setItem(name, JSON.stringify(stays))
+              else kept.removeItem(name)
+            })
+          })
+        }
       })
     }
   }
   storage(adopt)
+  adopted = undefined
 
-  return { run, ids, pending: () => new TextDecoder().decode(core.pending()) }
+  // A page that is hidden may end without a further word.
+  globalThis.document?.addEventListener('visibilitychange', () => document.visibilityState === 'hidden' && line.hide())
+
+  return { run, ids, leave: () => line.leave(), back: () => line.back() }
 }

@@ -8,6 +8,8 @@ const WRITE_EVERY_MS = 5000
 export function identity(key, sessionTimeoutMs, check) {
   const name = `amplitude-sdk:${key}`
   let written = 0
+  // Once: what the browser is asked costs more than the rest.
+  const { language, userAgent } = globalThis.navigator ?? {}
   const ids = {
     ...kept(name, sessionTimeoutMs, check),
 
@@ -37,7 +39,6 @@ export function identity(key, sessionTimeoutMs, check) {
       if (!goesOn) ids.sessionId = time
       ids.lastMs = goesOn ? Math.max(ids.lastMs, time) : time
       if (!goesOn || time - written >= WRITE_EVERY_MS) write(time)
-      const { language, userAgent } = globalThis.navigator ?? {}
       return {
         time,
         session_id: ids.sessionId,

@@ -79,6 +79,16 @@ export interface Outcome {
   reason?: string
 }
 
+/** The outcome of an event, and before it whether the event is safe. */
+export interface Tracked extends Promise<Outcome> {
+  /**
+   * True once the event is in IndexedDB, from where this page, another tab or a later page delivers it; also for one that was settled sooner.
+   * False where it only waits in memory, because the browser has no IndexedDB, no Web Locks or no room: what waits when the page ends is then
+   * left in localStorage. False, too, for a call that was refused. Never rejects.
+   */
+  readonly stored: Promise<boolean>
+}
+
 /** What became of the events that a flush covers; `pending` ones were not settled in time and are still on their way. */
 export interface Report {
   delivered: number
@@ -88,7 +98,10 @@ export interface Report {
   pending: number
 }
 
-/** A step on the way of events. `ids` are numbers of this page; `event` is the event as JSON. */
+/**
+ * A step on the way of events. `ids` are numbers of this page; `event` is the event as JSON. Of the tabs of an origin one sends for all: `sending`
+ * is told there, and what other tabs or earlier pages left has numbers there, too.
+ */
 export type Progress =
   | { type: 'queued'; ids: number[]; method: string; event: string }
   | { type: 'sending'; ids: number[] }
@@ -115,7 +128,7 @@ export interface Options {
   flushAt?: number
   /** The most events of one request, 1 to 2000. Default: 2000. */
   batchEvents?: number
-  /** The bytes of events, as JSON, that may be pending; beyond them calls reject with kind `full`. Default: 64,000,000. */
+  /** The bytes of events, as JSON, that may be pending, stored ones included; beyond them calls reject with kind `full`. Default: 64,000,000. */
   queueBytes?: number
   /** The least characters of a user or device id, 1 to 1024. Default: Amplitude's 5. */
   minIdLength?: number
@@ -177,23 +190,23 @@ export interface Revenue {
  */
 export function init(projectKey: string, options?: Options): Promise<void>
 /** Tracks an event. Resolves with what became of it; rejects when the event breaks a limit. Nobody has to wait for it. */
-export function track(type: string, properties?: Properties, fields?: EventFields): Promise<Outcome>
-export function track(event: Event): Promise<Outcome>
+export function track(type: string, properties?: Properties, fields?: EventFields): Tracked
+export function track(event: Event): Tracked
 /** Changes the user's properties. */
-export function identify(operations: Operations): Promise<Outcome>
+export function identify(operations: Operations): Tracked
 /** Changes the properties of a group, or of several of one type. */
-export function groupIdentify(type: string, name: string | readonly string[], operations: Operations): Promise<Outcome>
+export function groupIdentify(type: string, name: string | readonly string[], operations: Operations): Tracked
 /** Puts the user into a group. */
-export function setGroup(type: string, name: string | readonly string[]): Promise<Outcome>
+export function setGroup(type: string, name: string | readonly string[]): Tracked
 /** Tracks revenue. */
-export function revenue(revenue: Revenue): Promise<Outcome>
+export function revenue(revenue: Revenue): Tracked
 /** Sets the user's id, of 5 to 1024 characters, for all later events; without one it is forgotten. Stays in the browser. */
 export function setUserId(id?: string | null): Promise<void>
 /** Sets the device's id, of 5 to 1024 characters, for all later events. Stays in the browser. */
 export function setDeviceId(id: string): Promise<void>
 /** Forgets the user and becomes a new device. */
 export function reset(): Promise<void>
-/** Sends what waits; resolves when everything tracked before is settled, or after `deadlineMs` milliseconds (default 30,000). Before `init` is done it waits for that first. */
+/** Sends what waits; resolves when everything that this page tracked before is settled, or after `deadlineMs` milliseconds (default 30,000). Before `init` is done it waits for that first. */
 export function flush(deadlineMs?: number): Promise<Report>
 /** `undefined` before `init` is done. */
 export function getUserId(): string | undefined

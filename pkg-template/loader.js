@@ -46,9 +46,20 @@ export class Identify {
 const PRIVATE_NAMES = new RegExp('secretKey'.slice(0, 6) + '|token|passw|credential|auth', 'i')
 const MOST_EARLY_CALLS = 10_000
 
+/** Whether JSON changes nothing of a value, as far as that can be seen fast: a function that JSON asks for each key takes longer than all else. */
+function isPlain(value, depth) {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
+  if (typeof value !== 'object') return Number.isFinite(value)
+  const list = Array.isArray(value)
+  if (depth > 50 || value.toJSON || (!list && Object.getPrototypeOf(value) !== Object.prototype)) return false
+  for (const it of list ? value : Object.values(value)) if (!isPlain(it, depth + 1)) return false
+  return true
+}
+
 /** JSON of a value as it is now; refuses what JSON would change in silence. */
 export function snapshot(call, value) {
   try {
+    if (isPlain(value, 0)) return JSON.stringify(value)
     return JSON.stringify(value, function (key, json) {
       const it = this[key]
       // Of a `Map`, an `Error` and their like JSON leaves `{}`; of a date or a boxed number that is none, null.
@@ -88,28 +99,37 @@ export function create(load) {
   let startedKey = ''
   let slot
   let hidden
+  let calls = 0
   const early = []
 
   const call = (method, ...args) => {
+    leaveToNextPage()
+    let keep
+    const stored = new Promise((resolve) => (keep = resolve))
     const promise = new Promise((resolve, reject) => {
       const time = Date.now()
-      if (client) return resolve(client.run(method, args, time))
+      // Random for the page and counted on it: randomness for each call would cost as much as the rest of it.
+      const id = slot + (++calls).toString(36)
+      if (client) return resolve(client.run(method, args, time, id, keep))
       if (early.length === MOST_EARLY_CALLS) throw new AmplitudeError(`${method}: too many calls before init`, 'full')
       // What is called before the wasm may be sent by another page, so that it has its insert id from here on.
-      early.push({ method, args: snapshot(method, args), time, id: random(), resolve, reject })
-      leaveToNextPage()
+      early.push({ method, args: snapshot(method, args), time, id, resolve, reject, keep })
     })
     // A page tracks its end after it is hidden, too: in `visibilitychange`, or in a handler of `pagehide` that comes later than ours.
     if (hidden) leave()
     // Who does not wait for the answer still reads of an error, in the console.
-    promise.catch((error) => console.error(error))
+    promise.then(() => keep(true), (error) => {
+      keep(false)
+      console.error(error)
+    })
+    promise.stored = stored
     return promise
   }
 
   const leave = () => {
-    const events = client?.pending() ?? '[]'
-    if (early.length || events !== '[]') {
-      storage((kept) => kept.setItem(`${LEFT}${startedKey}:${slot}`, `{"events":${events},"calls":${JSON.stringify(early)}}`))
+    const left = client?.leave()
+    if (early.length || left) {
+      storage((kept) => kept.setItem(`${LEFT}${startedKey}:${slot}`, `{${left ?? '"events":[]'},"calls":${JSON.stringify(early)}}`))
     }
   }
 
@@ -125,6 +145,7 @@ export function create(load) {
     on('pageshow', () => {
       hidden = false
       storage((kept) => kept.removeItem(`${LEFT}${startedKey}:${slot}`))
+      client?.back()
     })
   }
 
@@ -132,9 +153,9 @@ export function create(load) {
     leaveToNextPage()
     const { open } = await load()
     client = await open(key, options, slot)
-    for (const { method, args, time, id, resolve, reject } of early.splice(0)) {
+    for (const { method, args, time, id, resolve, reject, keep } of early.splice(0)) {
       try {
-        resolve(client.run(method, JSON.parse(args), time, id))
+        resolve(client.run(method, JSON.parse(args), time, id, keep))
       } catch (error) {
         reject(error)
       }

@@ -24,8 +24,10 @@ export function settings(options) {
   const one = (name, values) => take(name, (value) => values.includes(value), values.map((value) => `"${value}"`).join(' or '), values[0])
 
   const [region, api] = [one('region', Object.keys(HOSTS)), one('api', Object.keys(PATHS))]
+  const queueBytes = whole('queueBytes', 1, MOST, 64_000_000)
   const found = {
     url: address(text('serverUrl') ?? HOSTS[region] + PATHS[api]),
+    queueBytes,
     requestTimeoutMs: whole('requestTimeoutMs', 1, MOST, 30_000),
     sessionTimeoutMs: whole('sessionTimeoutMs', 1, MOST, 1_800_000),
     userId: text('userId'),
@@ -39,7 +41,7 @@ export function settings(options) {
       whole('flushIntervalMs', 0, MOST, -1),
       whole('flushAt', 1, MOST, 0),
       whole('batchEvents', 1, 2000, 0),
-      whole('queueBytes', 1, MOST, 0),
+      queueBytes,
       whole('minIdLength', 1, 1024, 0),
       Math.random(),
     ],

@@ -9,7 +9,7 @@ use crate::{
     Config, Error, IngestionApi, LongStrings, Outcome, ProjectKey, Rejection, Result,
     delivery::{Delivery, Effect},
     event::{fields, rules, seal::raw_id_hash, text},
-    pipeline::{Failure, Header, Input, Now, Reply},
+    pipeline::{Failure, Header, Input, Now, Reply, verdict::is_untouched},
     plugin,
 };
 
@@ -87,27 +87,26 @@ impl Core {
         Ok(Self { delivery, last_id: 0, min_id_chars: config.min_id_chars(), long_strings: config.long_strings, host })
     }
 
-    /// Checks an event's JSON text.
+    /// Checks an event's JSON text, and that it fits into a request.
     pub fn check(&self, event: &str) -> Result<(), JsValue> {
-        self.checked(event).map(drop).map_err(js)
+        self.checked(event).map_err(js)?;
+        self.fits(event, 0)
     }
 
-    /// Queues an event that has all its fields; its text goes as it is. Answers with its number.
-    pub fn track(&mut self, event: &str, mono_ms: f64, unix_ms: f64) -> Result<f64, JsValue> {
+    /// Queues an event that has all its fields; its text goes as it is. `first_attempt`: when it was sent first, in seconds since 1970, or 0.
+    /// Answers with its number.
+    pub fn track(&mut self, event: &str, first_attempt: u32, mono_ms: f64, unix_ms: f64) -> Result<f64, JsValue> {
         let (values, long_strings) = self.checked(event).map_err(js)?;
         let header = Header {
             user: raw_id_hash(values[fields::USER_ID]),
             device: raw_id_hash(values[fields::DEVICE_ID]),
             bytes: u32::try_from(event.len()).unwrap_or(u32::MAX),
             tracked_secs: u32::try_from(unix_ms as u64 / 1000).unwrap_or(u32::MAX),
-            first_attempt: 0,
+            first_attempt,
         };
         let now = now(mono_ms, unix_ms);
+        self.fits(event, self.delivery.pipeline.counts().pending_bytes as usize)?;
         let Delivery { pipeline, store, .. } = &mut self.delivery;
-        pipeline
-            .bounds()
-            .check(event.len(), pipeline.counts().pending_bytes as usize, 0)
-            .map_err(|refusal| js(refusal.into_error(event.len())))?;
         self.last_id += 1;
         let id = self.last_id;
         pipeline.take(id, header);
@@ -124,9 +123,10 @@ impl Core {
         Ok(id as f64)
     }
 
-    /// Does what is due. Answers when the next thing is, or infinity.
-    pub fn step(&mut self, mono_ms: f64, unix_ms: f64) -> f64 {
+    /// Does what is due, in requests of at most so many bytes where `most_bytes` is above 0. Answers when the next thing is, or infinity.
+    pub fn step(&mut self, most_bytes: usize, mono_ms: f64, unix_ms: f64) -> f64 {
         let now = now(mono_ms, unix_ms);
+        self.delivery.pipeline.most_bytes = if most_bytes > 0 { most_bytes } else { usize::MAX };
         while let Some(effect) = self.delivery.next(now) {
             match effect {
                 Effect::Send(request) => self.host.send(request.batch as f64, &numbers(&request.ids), &request.body),
@@ -144,8 +144,8 @@ impl Core {
     }
 
     /// The answer to a request. `retry_after_s` below 0: the server did not say. Status 0: no answer came; 1: the server cannot have seen
-    /// the request.
-    pub fn reply(&mut self, batch: f64, status: u16, retry_after_s: f64, body: String, mono_ms: f64, unix_ms: f64) {
+    /// the request. Answers whether the server may have taken the events.
+    pub fn reply(&mut self, batch: f64, status: u16, retry_after_s: f64, body: String, mono_ms: f64, unix_ms: f64) -> bool {
         let reply = match status {
             0 => Err(Failure::Interrupted),
             1 => Err(Failure::Connect),
@@ -155,21 +155,22 @@ impl Core {
                 body,
             }),
         };
+        let taken = !is_untouched(&reply);
         self.delivery.pipeline.handle(Input::Reply { batch: batch as u64, reply }, now(mono_ms, unix_ms));
+        taken
     }
 
     /// What waits goes without waiting for more, from the next step on.
     pub fn flush(&mut self) {
         self.delivery.pipeline.handle(Input::Flush { through: self.last_id }, now(0.0, 0.0));
     }
-
-    /// The events that are not settled: the bytes of a JSON array.
-    pub fn pending(&self) -> Vec<u8> {
-        self.delivery.pending_json()
-    }
 }
 
 impl Core {
+    fn fits(&self, event: &str, queued: usize) -> Result<(), JsValue> {
+        self.delivery.pipeline.bounds().check(event.len(), queued, 0).map_err(|refusal| js(refusal.into_error(event.len())))
+    }
+
     fn checked<'a>(&self, event: &'a str) -> Result<(rules::Values<'a>, u32)> {
         let (values, long_strings) = text::check(event)?;
         rules::check_ids(values[fields::USER_ID], values[fields::DEVICE_ID], self.min_id_chars)?;

@@ -6,7 +6,7 @@ use super::{
     Action, Batch, BatchState, DropReason, Entry, Failure, Now, Outcome, Pipeline, RecordId, Rejection, Reply,
     backoff::millis,
     planted,
-    verdict::{Named, Verdict, Wait, judge},
+    verdict::{Named, Verdict, Wait, is_untouched, judge},
 };
 
 const UNREACHABLE: &str = "the server cannot be reached";
@@ -18,11 +18,7 @@ const HALVE_AFTER: u32 = 4;
 impl Pipeline {
     /// Applies what a reply means to the records of its batch.
     pub(super) fn judged(&mut self, mut batch: Batch, reply: &Result<Reply, Failure>, now: Now) {
-        // The server has certainly not taken what it refused or never saw: that attempt does not count.
-        let untouched = match reply {
-            Ok(reply) => matches!(reply.status, 400..=499 | 503) && reply.status != 408,
-            Err(failure) => *failure == Failure::Connect,
-        };
+        let untouched = is_untouched(reply);
         if untouched {
             let ids: Vec<_> = batch.entries.iter().filter(|entry| entry.first_attempt == 0).map(|entry| entry.id).collect();
             if !ids.is_empty() && self.config.notes_attempts {

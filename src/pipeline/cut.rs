@@ -14,13 +14,13 @@ impl Pipeline {
     pub(super) fn cut(&mut self, now: Now) -> Option<Action> {
         let id = self.next_batch;
         self.next_batch += 1;
-        let (max_events, max_bytes) = (self.config.batch_events, self.config.bounds.batch);
+        let (max_events, max_bytes) = (self.config.batch_events, self.config.bounds.batch.min(self.most_bytes));
         let mut bytes = self.config.bounds.envelope;
         let mut count = 0;
         let mut fits = |entry: &Entry| {
             let comma = usize::from(count > 0 && !planted("a comma is not counted"));
             let larger = bytes + comma + entry.bytes as usize;
-            let fits = count < max_events + usize::from(planted("a batch of one too many")) && larger <= max_bytes;
+            let fits = count == 0 || count < max_events + usize::from(planted("a batch of one too many")) && larger <= max_bytes;
             if fits {
                 bytes = larger;
                 count += 1;

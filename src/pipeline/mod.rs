@@ -119,6 +119,8 @@ pub(crate) struct Pipeline {
     /// Failures in a row; while there are any, one request at a time probes.
     failures: u32,
     not_before: u64,
+    /// Bounds the requests that are cut from now on further than the configuration does. One record goes whatever its size.
+    pub(crate) most_bytes: usize,
     paused: Option<&'static str>,
     /// The last time that the driver was told to wake at.
     armed: u64,
@@ -144,6 +146,7 @@ impl Pipeline {
             flush_through: 0,
             failures: 0,
             not_before: 0,
+            most_bytes: usize::MAX,
             paused: None,
             armed: u64::MAX,
             clock_ms: 0,

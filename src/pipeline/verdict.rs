@@ -90,6 +90,14 @@ const REFUSED: &str = "the server or something in between refuses the requests";
 const CHANGED: &str = "the server cannot read the requests; does a proxy in between change them?";
 pub(crate) const WRONG_ADDRESS: &str = "the server has nothing at this address; is the server URL right?";
 
+/// Whether the server has certainly not taken the events, because it refused them or never saw them: then that attempt does not count.
+pub(crate) fn is_untouched(reply: &Result<Reply, Failure>) -> bool {
+    match reply {
+        Ok(reply) => matches!(reply.status, 400..=499 | 503) && reply.status != 408,
+        Err(failure) => *failure == Failure::Connect,
+    }
+}
+
 /// Judges a reply to a request of `count` events.
 pub(crate) fn judge(reply: &Reply, count: usize) -> Verdict {
     let at_least = reply.retry_after;

@@ -2,10 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { KEY, application, emulator, installed, launch, names, open, serve, until } from './support.mjs'
+import { KEY, application, emulator, installed, launch, names, open, serve, until, wire } from './support.mjs'
 
 const timeout = 60_000
-const DEAD = 'http://127.0.0.1:9/2/httpapi'
 
 const dir = application({ after })
 const browser = await launch({ after })
@@ -228,6 +227,8 @@ test('when the rest cannot be loaded, init says so and may be called again', { t
 
 test('what a page leaves is delivered by the next, once and as it was', { timeout }, async (t) => {
   const it = await emulator(t)
+  const line = await wire(t, it.httpV2)
+  line.how = 'down'
   const page = await shop(t)
   // One page leaves before `init`, one before the wasm is there, one before anything is delivered.
   const track = (name) => page.evaluate((name) => {
@@ -237,14 +238,20 @@ test('what a page leaves is delivered by the next, once and as it was', { timeou
   const times = [await track('before-init')]
   await again(page)
   await page.route('**/*.wasm', () => {})
-  await page.evaluate(([key, serverUrl]) => void api.init(key, { serverUrl }), [KEY, DEAD])
+  await page.evaluate(([key, serverUrl]) => void api.init(key, { serverUrl }), [KEY, line.url])
   times.push(await track('before-the-wasm'))
   await page.unroute('**/*.wasm')
   await again(page)
-  await page.evaluate(([key, serverUrl]) => api.init(key, { serverUrl }), [KEY, DEAD])
-  times.push(await track('before-delivery'))
+  await page.evaluate(([key, serverUrl]) => api.init(key, { serverUrl }), [KEY, line.url])
+  await page.waitForFunction(() => !Object.keys(localStorage).some((name) => name.includes(':left:')))
+  times.push(await page.evaluate(async () => {
+    const began = Date.now()
+    await api.track('before-delivery', { page: 'before-delivery' }, { insert_id: 'before-delivery' }).stored
+    return began
+  }))
   await again(page)
-  const device = await page.evaluate(([key, serverUrl]) => api.init(key, { serverUrl }).then(() => api.getDeviceId()), [KEY, it.httpV2])
+  line.how = 'up'
+  const device = await page.evaluate(([key, serverUrl]) => api.init(key, { serverUrl }).then(() => api.getDeviceId()), [KEY, line.url])
   await until('all three', async () => (await it.state()).accepted >= 3)
   await page.evaluate(() => api.flush())
   const events = Object.fromEntries((await it.events()).map((event) => [event.insert_id, event]))
@@ -258,13 +265,15 @@ test('what a page leaves is delivered by the next, once and as it was', { timeou
   await page.evaluate(async ([key, serverUrl]) => {
     await api.init(key, { serverUrl })
     await api.track('last')
-  }, [KEY, it.httpV2])
+  }, [KEY, line.url])
   const after = await it.state()
   assert.deepEqual([after.accepted, after.duplicated], [4, 0], 'what was delivered is left to nobody')
 })
 
 test('what a page tracks at its end, however late, is left to the next', { timeout }, async (t) => {
   const it = await emulator(t)
+  const line = await wire(t, it.httpV2)
+  line.how = 'down'
   const page = await shop(t)
   await page.evaluate(async ([key, serverUrl]) => {
     await api.init(key, { serverUrl })
@@ -272,10 +281,12 @@ test('what a page tracks at its end, however late, is left to the next', { timeo
     addEventListener('pagehide', () => api.track('at pagehide'))
     // A navigation hides the page after `pagehide`.
     document.addEventListener('visibilitychange', () => api.track('at visibilitychange'))
-  }, [KEY, DEAD])
+  }, [KEY, line.url])
   await again(page)
-  await page.evaluate(([key, serverUrl]) => api.init(key, { serverUrl }), [KEY, it.httpV2])
+  line.how = 'up'
+  await page.evaluate(([key, serverUrl]) => api.init(key, { serverUrl }), [KEY, line.url])
   await page.evaluate(() => api.flush())
+  await until('all three', async () => (await it.state()).accepted === 3)
   assert.deepEqual((await it.events()).map(({ event_type }) => event_type), ['before', 'at pagehide', 'at visibilitychange'])
 })
 

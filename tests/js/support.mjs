@@ -94,7 +94,8 @@ export async function serve(t, places) {
     const file = place?.endsWith('/') && join(places[place], normalize(path.slice(place.length)))
     const body = file ? statSync(file, { throwIfNoEntry: false })?.isFile() && readFileSync(file) : places[place]
     if (!body) return response.writeHead(404).end()
-    response.setHeader('content-type', TYPES[extname(path)] ?? 'text/html').end(body)
+    // Pages in a sandbox have no origin.
+    response.setHeader('access-control-allow-origin', '*').setHeader('content-type', TYPES[extname(path)] ?? 'text/html').end(body)
   })
   await new Promise((done) => server.listen(0, '127.0.0.1', done))
   t.after(() => {
@@ -102,6 +103,54 @@ export async function serve(t, places) {
     server.closeAllConnections()
   })
   return `http://127.0.0.1:${server.address().port}`
+}
+
+/** A line to a server, by default an emulator's HTTP V2, that a test can cut and listen on: `how` it treats requests from now on. */
+export async function wire(t, target) {
+  const cors = { 'access-control-allow-origin': '*', 'access-control-allow-headers': 'content-type', 'access-control-max-age': '600' }
+  const line = {
+    /** 'up', 'down': breaks connections, 'hold': answers never, 'mute': hands on and answers never, or a function that answers a request,
+     * `(response, events) => …`. */
+    how: 'up',
+    /** The events of every request that came, in order. */
+    sent: [],
+    /** How many requests are open now, and were at most. */
+    open: 0,
+    most: 0,
+  }
+  const server = http.createServer(async (request, response) => {
+    if (request.method === 'OPTIONS') return response.writeHead(204, cors).end()
+    line.most = Math.max(line.most, ++line.open)
+    response.on('close', () => line.open--)
+    let body = ''
+    try {
+      for await (const chunk of request.setEncoding('utf8')) body += chunk
+    } catch {
+      // The page went while it sent.
+      return
+    }
+    const { events } = JSON.parse(body)
+    line.sent.push(events)
+    const { how } = line
+    if (how === 'down') return request.socket.destroy()
+    if (how === 'hold') return
+    for (const [name, value] of Object.entries(cors)) response.setHeader(name, value)
+    if (typeof how === 'function') return how(response, events)
+    const onward = http.request(target, { method: 'POST', headers: { 'content-type': 'application/json' } }, (answer) => {
+      if (how === 'mute') return answer.resume()
+      response.writeHead(answer.statusCode, { 'content-type': answer.headers['content-type'] })
+      answer.pipe(response)
+    })
+    onward.on('error', () => response.destroy())
+    onward.end(body)
+  })
+  await new Promise((done) => server.listen(0, '127.0.0.1', done))
+  t.after(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  line.url = `http://127.0.0.1:${server.address().port}/2/httpapi`
+  return line
 }
 
 /** One Chromium for the tests of a file. */

@@ -331,3 +331,19 @@ fn an_outcome_that_was_not_told_yet_counts_as_open() {
     let (_, settled) = case.obey();
     assert_eq!((settled.len(), case.pipeline.unsettled()), (1, 1));
 }
+
+#[test]
+fn a_bound_for_the_moment_bounds_what_is_cut_and_holds_up_no_large_record() {
+    let mut case = Case::new(PipelineConfig { max_in_flight: 9, ..config() });
+    let ids: Vec<_> = (0..6).map(|device| case.track("u", &device.to_string())).collect();
+    let envelope = case.pipeline.bounds().envelope;
+    case.flush();
+    case.pipeline.most_bytes = envelope + 2 * 100 + 1;
+    let (sends, _) = case.obey();
+    assert_eq!(sends.iter().map(|(_, ids)| ids.as_slice()).collect::<Vec<_>>(), ids.chunks(2).collect::<Vec<_>>());
+    let large: Vec<_> = (6..8).map(|device| case.track("u", &device.to_string())).collect();
+    case.flush();
+    case.pipeline.most_bytes = 1;
+    let (sends, _) = case.obey();
+    assert_eq!(sends.iter().map(|(_, ids)| ids.as_slice()).collect::<Vec<_>>(), large.chunks(1).collect::<Vec<_>>());
+}
