@@ -28,6 +28,8 @@ function retryAfter(header) {
 export function uploader(key, { url, requestTimeoutMs, core: parameters }, { noteAttempts, settled, progress, notice }) {
   let core
   let timer
+  // The loop runs as soon as the page lets it.
+  let woken = false
   let records
   let leaving = false
   let keptAlive = 0
@@ -39,6 +41,8 @@ export function uploader(key, { url, requestTimeoutMs, core: parameters }, { not
     const mine = (core = attempt(() => new glue.Core(
       {
         wake: () => {
+          if (woken) return
+          woken = true
           clearTimeout(timer)
           timer = setTimeout(loop)
         },
@@ -64,6 +68,7 @@ export function uploader(key, { url, requestTimeoutMs, core: parameters }, { not
   }
   const loop = () => {
     clearTimeout(timer)
+    woken = false
     const room = KEEPALIVE_BYTES - keptAlive
     const next = core.step(away() && room > LEAST_BYTES ? room : 0, performance.now(), Date.now())
     // Engines take 31 bits of milliseconds; who wakes early sleeps again.
@@ -129,6 +134,7 @@ export function uploader(key, { url, requestTimeoutMs, core: parameters }, { not
     /** Forgets all records, to begin anew. */
     stop() {
       clearTimeout(timer)
+      woken = false
       core.free()
       begin()
     },

@@ -110,7 +110,7 @@ export async function wire(t, target) {
   const cors = { 'access-control-allow-origin': '*', 'access-control-allow-headers': 'content-type', 'access-control-max-age': '600' }
   const line = {
     /** 'up', 'down': breaks connections, 'hold': answers never, 'mute': hands on and answers never, or a function that answers a request,
-     * `(response, events) => …`. */
+     * `(response, events, handOn) => …`. */
     how: 'up',
     /** The events of every request that came, in order. */
     sent: [],
@@ -135,14 +135,17 @@ export async function wire(t, target) {
     if (how === 'down') return request.socket.destroy()
     if (how === 'hold') return
     for (const [name, value] of Object.entries(cors)) response.setHeader(name, value)
-    if (typeof how === 'function') return how(response, events)
-    const onward = http.request(target, { method: 'POST', headers: { 'content-type': 'application/json' } }, (answer) => {
-      if (how === 'mute') return answer.resume()
-      response.writeHead(answer.statusCode, { 'content-type': answer.headers['content-type'] })
-      answer.pipe(response)
-    })
-    onward.on('error', () => response.destroy())
-    onward.end(body)
+    const handOn = () => {
+      const onward = http.request(target, { method: 'POST', headers: { 'content-type': 'application/json' } }, (answer) => {
+        if (how === 'mute') return answer.resume()
+        response.writeHead(answer.statusCode, { 'content-type': answer.headers['content-type'] ?? 'text/plain' })
+        answer.pipe(response)
+      })
+      onward.on('error', () => response.destroy())
+      onward.end(body)
+    }
+    if (typeof how === 'function') how(response, events, handOn)
+    else handOn()
   })
   await new Promise((done) => server.listen(0, '127.0.0.1', done))
   t.after(() => {
