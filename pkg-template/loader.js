@@ -108,8 +108,9 @@ export function create(load) {
     const stored = new Promise((resolve) => (keep = resolve))
     const promise = new Promise((resolve, reject) => {
       const time = Date.now()
-      // Random for the page and counted on it: randomness for each call would cost as much as the rest of it.
-      const id = slot + (++calls).toString(36)
+      // Random for the page and counted on it: randomness for each call would cost as much as the rest of it. Of strings that are added, V8
+      // makes JSON at half the speed.
+      const id = [slot, (++calls).toString(36)].join('')
       if (client) return resolve(client.run(method, args, time, id, keep))
       if (early.length === MOST_EARLY_CALLS) throw new AmplitudeError(`${method}: too many calls before init`, 'full')
       // What is called before the wasm may be sent by another page, so that it has its insert id from here on.

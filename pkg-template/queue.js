@@ -67,7 +67,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     told(list, outcome)
   }
 
-  const told = (list, outcome) => progress({ type: 'settled', ids: list.map(({ number }) => number), ...outcome })
+  const told = (list, outcome) => list[0] && progress({ type: 'settled', ids: list.map(({ number }) => number), ...outcome })
 
   const settle = (record, outcome) => {
     const { chunk } = record
@@ -81,6 +81,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     if (!--chunk.left && chunk !== open) forget(chunk)
     if (records.delete(record)) {
       bytes -= record.bytes
+      record.keep(true)
       settled(record, outcome)
     }
   }
@@ -121,16 +122,14 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
   /** Gives the wasm what the backlog holds, as far as there is room. */
   const pump = () => {
     if (!ready && !alone) return
-    for (let full = false; backlog[0] && !full; ) {
+    while (backlog[0]) {
       const [chunk] = backlog
-      if (chunk.records[0] && chunk.records.every((it) => it.handed || it.gone || it.text !== undefined)) {
-        full = !chunk.records.every(hand)
-        if (!full) backlog.shift()
-      } else if (store) {
-        return load(chunk)
-      } else {
-        backlog.shift()
-      }
+      const here = chunk.records[0] && chunk.records.every((it) => it.handed || it.gone || it.text !== undefined)
+      if (!here && store) return load(chunk)
+      if (here && !chunk.records.every(hand)) break
+      backlog.shift()
+      // It may still take records.
+      if (own.has(chunk)) chunk.listed = false
     }
     if (hurried) {
       hurried = !!backlog[0]
@@ -181,7 +180,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     for (const record of chunk.records) {
       record.tried ||= Math.max(tried[record.at] || 0, 0)
       if (tried[record.at] === GONE) settle(record, UNHEARD)
-      else if (!record.handed && !record.gone) record.text = texts[record.at]
+      else if (!record.handed && !record.gone) record.text = texts[record.at] ?? ''
     }
   }
 
