@@ -9,6 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     env, panic,
     path::Path,
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::Duration,
 };
@@ -20,7 +21,7 @@ use crate::{
     pipeline::{BatchId, Failure, Now, Reply, plant},
 };
 
-/// Schedules in a run of the tests; `SIMULATED_SCHEDULES` asks for another number.
+/// Schedules in a run of `cargo test`; `SIMULATED_SCHEDULES` asks for another number, as `make test` does.
 const SCHEDULES: u64 = 1500;
 const DEVICES: u64 = 5;
 /// So little that a few events fill it.
@@ -338,8 +339,18 @@ fn nothing_is_lost_in_any_schedule() {
     let schedules = env::var("SIMULATED_SCHEDULES").map_or(SCHEDULES, |text| text.parse().expect("a number"));
     let first = env::var("SIMULATED_SEED").map_or(0, |text| text.parse().expect("a number"));
     let root = root();
-    for seed in first..first + schedules {
-        let ended = panic::catch_unwind(|| run(seed, root.path()));
-        assert!(ended.is_ok(), "seed {seed}: run again with SIMULATED_SEED={seed} SIMULATED_SCHEDULES=1");
-    }
+    let next = AtomicU64::new(first);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + schedules {
+                break;
+            }
+            let ended = panic::catch_unwind(|| run(seed, root.path()));
+            assert!(ended.is_ok(), "seed {seed}: run again with SIMULATED_SEED={seed} SIMULATED_SCHEDULES=1");
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    println!("{schedules} schedules");
 }
