@@ -170,7 +170,7 @@ impl Pipeline {
 
     /// Whether the driver must be woken, because something is due sooner than it knows. Once is enough: it asks again after the wake-up.
     pub(crate) fn must_wake(&mut self, now: Now) -> bool {
-        let wake = self.wake_at(now) < self.armed;
+        let wake = self.wake_at(now).max(now.mono_ms) < self.armed;
         if wake {
             self.armed = now.mono_ms;
         }

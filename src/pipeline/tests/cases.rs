@@ -333,6 +333,23 @@ fn an_outcome_that_was_not_told_yet_counts_as_open() {
 }
 
 #[test]
+fn the_driver_is_woken_once_for_what_is_due() {
+    let mut case = Case::new(config());
+    assert!(case.obey().0.is_empty());
+    // The first one arms the timer; the third fills a request.
+    let mut woken = 0;
+    for device in 0..10 {
+        case.track("u", &device.to_string());
+        woken += u32::from(case.pipeline.must_wake(case.now));
+    }
+    assert_eq!(woken, 1);
+    case.pass(1);
+    case.track("u", "late");
+    assert!(!case.pipeline.must_wake(case.now), "it was told already");
+    assert!(!case.obey().0.is_empty());
+}
+
+#[test]
 fn a_bound_for_the_moment_bounds_what_is_cut_and_holds_up_no_large_record() {
     let mut case = Case::new(PipelineConfig { max_in_flight: 9, ..config() });
     let ids: Vec<_> = (0..6).map(|device| case.track("u", &device.to_string())).collect();
