@@ -273,7 +273,7 @@ impl Receipt {
     /// # Errors
     /// [`ErrorKind::Store`] when the system could not bring it to the disk; the event goes on its way all the same.
     pub async fn stored(&self) -> Result<()> {
-        self.stored.clone().await.map_err(|kind| Error::new(kind, "the store did not take the event"))
+        self.stored.clone().await.map_err(|kind| Error::new(kind, "the event is not on the disk itself"))
     }
 
     /// Resolves when the event's outcome is known.

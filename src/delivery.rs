@@ -67,13 +67,14 @@ impl Delivery {
         }
     }
 
-    /// Reads back what stands on the disk alone, up to that many bytes.
-    pub(crate) fn recall(&mut self, most: usize, now: Now) {
-        let Some(archive) = &mut self.archive else { return };
+    /// Reads back what stands on the disk alone, up to that many bytes. Answers how many records broken files have lost.
+    pub(crate) fn recall(&mut self, most: usize, now: Now) -> u64 {
+        let Some(archive) = &mut self.archive else { return 0 };
         let records = archive.recall(most, &mut self.store);
         let lost = archive.take_lost();
         self.enter(&records, now);
         self.pipeline.count_dropped(lost, DropReason::Store);
+        lost
     }
 
     /// What stands on the disk alone.

@@ -74,6 +74,7 @@ impl Shared {
 
     /// Whether events are still taken.
     pub(crate) fn check_open(&self) -> Result<()> {
+        self.check_process()?;
         lock(&self.inbox).check_open()
     }
 

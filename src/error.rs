@@ -112,7 +112,6 @@ impl Error {
         self.0.event.map(|event| *event)
     }
 
-    /// What `Display` shows.
     /// The text with those of the errors behind it.
     pub(crate) fn with_reasons(&self) -> String {
         let mut text = self.message().to_owned();
@@ -124,6 +123,7 @@ impl Error {
         text
     }
 
+    /// What `Display` shows.
     pub(crate) fn message(&self) -> &str {
         &self.0.message
     }

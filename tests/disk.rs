@@ -151,6 +151,49 @@ fn new_events_of_a_device_come_after_those_that_were_left() {
 }
 
 #[test]
+fn a_shutdown_tells_the_receipts_of_what_is_on_the_disk_alone_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let client = Client::new(config(&server.url, dir.path())).unwrap();
+    // More than memory holds.
+    let receipts: Vec<_> = (0..8000).map(|number| client.track_with_receipt(event(number)).unwrap()).collect();
+    let unanswered = server.next();
+    assert_eq!(client.shutdown_blocking(Duration::from_millis(50)).pending, 8000);
+    for receipt in receipts {
+        assert_eq!(wait(receipt.settled()), Outcome::Kept);
+    }
+    drop(unanswered);
+}
+
+#[test]
+fn a_record_that_a_broken_file_has_lost_holds_up_no_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    for break_it in [false, true] {
+        // Opened once more, so that the records are counted before one breaks.
+        let client = Client::new(config(&server.url, dir.path()).flush_interval(PATIENCE)).unwrap();
+        if !break_it {
+            (0..10).for_each(|number| client.track(event(number)).unwrap());
+        }
+        client.shutdown_blocking(Duration::ZERO);
+        drop(client);
+        if break_it {
+            let folder = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+            let path = folder.join("0/00000001.events");
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[16 + 40] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+    }
+    let client = Client::new(config(&server.url, dir.path())).unwrap();
+    server.confirm_all();
+    let begun = Instant::now();
+    let report = client.shutdown_blocking(Duration::from_secs(60));
+    assert_eq!((report.pending, report.delivered + report.dropped), (0, 10));
+    assert!(begun.elapsed() < Duration::from_secs(30), "it waited for its deadline");
+}
+
+#[test]
 fn records_for_one_address_are_not_sent_to_another() {
     let dir = tempfile::tempdir().unwrap();
     let (server, other) = (Server::start(), Server::start());

@@ -12,7 +12,7 @@ use crate::{
     delivery::{Delivery, Effect},
     pipeline::{BatchId, Bounds, Counts, DropReason, Failure, Input, Now, Outcome, RecordId, Reply, Report, Wants, millis},
     promise::{Promise, lock},
-    store::{Archive, SyncFile, Written},
+    store::{Archive, SyncFile, add_unsynced},
 };
 
 /// Its lock is never held across an await, a request or a caller's code; the inbox's is taken under it, never the other way round.
@@ -110,7 +110,7 @@ impl Core {
         if let Some(sync_ms) = self.disk.sync_ms
             && contents.bytes + contents.spilled_bytes > 0
         {
-            self.disk.unsynced.extend(contents.written.iter().map(Written::sync_file));
+            add_unsynced(&mut self.disk.unsynced, &contents.written);
             self.disk.unsynced_receipts.extend(contents.receipts.iter().cloned());
             self.disk.sync_at.get_or_insert(now.mono_ms.saturating_add(sync_ms));
         }
@@ -119,6 +119,7 @@ impl Core {
         contents.records.clear();
         contents.bytes = 0;
         contents.spilled_bytes = 0;
+        contents.spilled_records = 0;
         contents.receipts.drain(..).for_each(|receipt| self.receipts.insert(receipt));
         let pipeline = &mut self.delivery.pipeline;
         pipeline.count_long_strings(mem::take(&mut contents.long_strings));
@@ -190,6 +191,9 @@ impl Core {
         effects.problems.extend(self.delivery.take_problems());
 
         let ends = over || (self.closing && self.counts().pending == 0);
+        if ends || self.disk.sync_at.is_some_and(|at| at <= now.mono_ms) {
+            effects.sync = self.disk.due();
+        }
         let more = self.rearm(inbox, now);
         let mut inbox = lock(inbox);
         inbox.grant_rooms(&mut effects.rooms);
@@ -198,10 +202,8 @@ impl Core {
             self.driver = DriverState::Stopped;
         }
         drop(inbox);
-        if ends || self.disk.sync_at.is_some_and(|at| at <= now.mono_ms) {
-            effects.sync = self.disk.due();
-        }
         if ends {
+            self.leave_nobody_waiting(effects);
             return None;
         }
         if more {
@@ -225,9 +227,16 @@ impl Core {
     fn recall(&mut self, now: Now, effects: &mut Effects) {
         let room = self.disk.memory_bound / 2;
         while self.has_backlog() && self.delivery.pipeline.counts().pending_bytes < room as u64 {
-            self.delivery.recall(room, now);
+            let before = self.delivery.backlog();
+            let lost = self.delivery.recall(room, now);
+            for flush in &mut self.flushes {
+                flush.report.settle(lost, &Outcome::Dropped(DropReason::Store));
+            }
             // A flush covers what comes in only now.
             self.obey(now, effects);
+            if self.delivery.backlog() == before {
+                break;
+            }
         }
     }
 
@@ -241,8 +250,15 @@ impl Core {
         self.gather(inbox, now);
         self.delivery.abandon(DropReason::Driver);
         self.obey(now, effects);
-        self.answer_flushes(now, effects);
+        effects.sync = self.disk.due();
+        self.leave_nobody_waiting(effects);
         lock(inbox).grant_rooms(&mut effects.rooms);
+    }
+
+    /// At the end: what is not settled is on the disk, and reports are given as they are.
+    fn leave_nobody_waiting(&mut self, effects: &mut Effects) {
+        effects.receipts.extend(self.receipts.drain().map(|receipt| (receipt, Outcome::Kept)));
+        effects.reports.extend(self.flushes.drain(..).map(|flush| (flush.promise, flush.report)));
     }
 
     /// Lets go of the disk, so that the next client finds it free.
@@ -267,7 +283,10 @@ impl Core {
         self.gather(inbox, now);
         let mut inbox = lock(inbox);
         if inbox.is_between_segments() {
-            inbox.go_on_with(self.delivery.adopt(left));
+            let next_segment = self.delivery.adopt(left);
+            inbox.go_on_with(next_segment);
+            // A flush covers what was taken over.
+            self.last_id = self.last_id.max(u64::from(next_segment) << 32);
         } else {
             // Something was tracked meanwhile: those who left can wait.
             self.disk.adopt_at = now.mono_ms;
@@ -298,7 +317,10 @@ impl Core {
     }
 
     fn answer_flushes(&mut self, now: Now, effects: &mut Effects) {
-        let done = self.flushes.extract_if(.., |flush| flush.report.pending == 0 || flush.deadline_ms <= now.mono_ms);
+        // What was left on the disk for later is covered by nobody, and pending neither.
+        let none_pending = self.counts().pending == 0;
+        let done =
+            self.flushes.extract_if(.., |flush| flush.report.pending == 0 || none_pending || flush.deadline_ms <= now.mono_ms);
         effects.reports.extend(done.map(|flush| (flush.promise, flush.report)));
     }
 }

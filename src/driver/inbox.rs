@@ -61,12 +61,20 @@ pub(super) struct Contents {
     /// Of `records`, and of those that went to the disk alone.
     pub(super) bytes: usize,
     pub(super) spilled_bytes: usize,
+    pub(super) spilled_records: usize,
     /// What the disk's journal has written, and how far that is also in `records`.
     pub(super) written: Vec<Written>,
     pub(super) here_to: Option<Place>,
     pub(super) last_id: RecordId,
     pub(super) long_strings: u64,
     pub(super) dropped_by_plugins: u64,
+}
+
+impl Contents {
+    /// Whether that is here for which the driver wants to be woken, in memory or on the disk.
+    fn meet(&self, wants: Wants) -> bool {
+        wants.are_met(self.records.len() + self.spilled_records, self.bytes + self.spilled_bytes)
+    }
 }
 
 /// What `track` is to do after a record was taken.
@@ -147,7 +155,7 @@ impl Inbox {
             }
             contents.receipts.push(receipt.clone());
         }
-        let wake = self.wants.are_met(contents.records.len(), contents.bytes);
+        let wake = contents.meet(self.wants);
         if wake {
             // Once is enough: the driver says anew what it wants.
             self.wants = Wants::NOTHING;
@@ -166,6 +174,7 @@ impl Inbox {
                 disk.spilling |= disk.memory_bytes + contents.bytes + bytes > disk.memory_bound;
                 if disk.spilling {
                     contents.spilled_bytes += bytes;
+                    contents.spilled_records += 1;
                     return Ok(id);
                 }
                 id
@@ -177,6 +186,7 @@ impl Inbox {
                 Some(disk) => disk.spilling = true,
             }
             contents.spilled_bytes += bytes;
+            contents.spilled_records += 1;
             return Ok(id);
         }
         self.next_id += 1;
@@ -208,7 +218,7 @@ impl Inbox {
         }
         // What was spilled since the driver looked must be read back, or it would wait for the next event.
         let room = self.disk.as_ref().is_some_and(|disk| disk.spilling && in_memory < disk.memory_bound / 2);
-        let met = wants.are_met(contents.records.len(), contents.bytes) || (room && contents.spilled_bytes > 0);
+        let met = contents.meet(wants) || (room && contents.spilled_bytes > 0);
         self.wants = if met { Wants::NOTHING } else { wants };
         met
     }

@@ -1,6 +1,6 @@
 //! The receipts that somebody may hold, by their records' numbers.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use crate::{client::Receipt, pipeline::RecordId};
 
@@ -16,6 +16,12 @@ impl Receipts {
     /// Numbers rise from call to call.
     pub(super) fn insert(&mut self, receipt: Receipt) {
         self.places.push_back((receipt.id(), Some(receipt)));
+    }
+
+    /// All that are left.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Receipt> {
+        self.empty = 0;
+        mem::take(&mut self.places).into_iter().filter_map(|(_, receipt)| receipt)
     }
 
     pub(super) fn remove(&mut self, id: RecordId) -> Option<Receipt> {

@@ -19,7 +19,7 @@ pub(crate) use disk::DiskOptions;
 #[cfg(all(not(target_family = "wasm"), feature = "disk"))]
 type Refused = (&'static str, Option<std::io::Error>);
 
-pub(crate) use disk::{Archive, Backlog, Journal, Place, Slot, SyncFile, Written, open_disk, sync};
+pub(crate) use disk::{Archive, Backlog, Journal, Place, Slot, SyncFile, Written, add_unsynced, open_disk, sync};
 #[cfg(all(not(target_family = "wasm"), feature = "disk"))]
 pub use disk::{DiskOptions, DiskSync};
 pub(crate) use memory::MemoryStore;

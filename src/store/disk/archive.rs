@@ -34,6 +34,8 @@ pub(crate) struct Archive {
     binding: u64,
     /// By number.
     segments: Vec<Segment>,
+    /// The highest number that a segment has had; a segment that is gone does not give its number back.
+    newest: u32,
     /// Where the next record stands that is not in memory.
     cursor: RecordId,
     buffer: Vec<u8>,
@@ -60,12 +62,13 @@ struct Segment {
 
 impl Archive {
     /// Finds what earlier processes left.
-    pub(super) fn open(own: Slot, left: Vec<Slot>, binding: u64) -> Result<Self> {
+    pub(super) fn open(own: Slot, left: Vec<Slot>, binding: u64) -> Self {
         let own = Arc::new(own);
         let mut archive = Self {
             own: Arc::clone(&own),
             binding,
             segments: Vec::new(),
+            newest: 0,
             cursor: 0,
             buffer: Vec::new(),
             problems: Vec::new(),
@@ -75,10 +78,10 @@ impl Archive {
             if planted("the journal of the last process is forgotten") {
                 break;
             }
-            archive.adopt(&slot, binding)?;
+            archive.adopt_or_tell(&slot);
         }
         archive.cursor = archive.segments.first().map_or(0, |first| record_id(first.number, START_BYTES));
-        Ok(archive)
+        archive
     }
 
     /// Parts of the folder that processes have left since, with records in them.
@@ -88,12 +91,15 @@ impl Archive {
 
     /// Takes over what they left. Answers a number that is higher than those of its segments.
     pub(crate) fn adopt_left(&mut self, left: Vec<Slot>) -> u32 {
-        for slot in left {
-            if let Err(error) = self.adopt(&Arc::new(slot), self.binding) {
-                self.problems.push(error);
-            }
-        }
+        left.into_iter().for_each(|slot| self.adopt_or_tell(&Arc::new(slot)));
         self.next_number()
+    }
+
+    /// What cannot be taken over stays where it is, and must not keep the rest from going.
+    fn adopt_or_tell(&mut self, slot: &Arc<Slot>) {
+        if let Err(error) = self.adopt(slot, self.binding) {
+            self.problems.push(error);
+        }
     }
 
     fn adopt(&mut self, slot: &Arc<Slot>, binding: u64) -> Result<()> {
@@ -105,6 +111,7 @@ impl Archive {
                     if let Err(error) = segment.notes.write() {
                         self.problems.push(failed("cannot be written", segment.notes.path(), Some(error)));
                     }
+                    self.newest = number;
                     self.segments.push(segment);
                 }
                 Ok(None) => {}
@@ -114,18 +121,24 @@ impl Archive {
         Ok(())
     }
 
+    /// Numbers up to that one are taken.
+    pub(super) fn reserve(&mut self, number: u32) {
+        self.newest = self.newest.max(number);
+    }
+
     pub(super) fn own(&self) -> Arc<Slot> {
         Arc::clone(&self.own)
     }
 
     pub(super) fn next_number(&self) -> u32 {
-        self.segments.last().map_or(1, |last| last.number + 1)
+        self.newest.saturating_add(1)
     }
 
     /// Hears how far the journal has written.
     pub(crate) fn learn(&mut self, changes: &[Written]) {
         for change in changes {
-            if self.segments.last().is_none_or(|last| last.number < change.number) {
+            if self.newest < change.number {
+                self.newest = change.number;
                 self.segments.push(Segment::written(change.number, &self.own));
             }
             if let Some(last) = self.segments.last_mut() {
@@ -169,7 +182,7 @@ impl Archive {
 
     /// No record has a higher number.
     pub(crate) fn last_id(&self) -> RecordId {
-        self.segments.last().map_or(0, |last| record_id(last.number, last.end))
+        record_id(self.newest.saturating_add(1), 0)
     }
 
     /// Reads records back, in their order, until they have that many bytes of JSON or there are no more.
@@ -360,6 +373,8 @@ impl Segment {
             return Ok(None);
         }
         segment.seen = segment.notes.settled_records;
+        // Opened again when it is read: there may be many of them.
+        segment.file = None;
         Ok(Some(segment))
     }
 
@@ -423,6 +438,7 @@ impl Segment {
 
     /// All of it was read. Answers how many of the records that were counted once are not there any more.
     fn read_through(&mut self) -> u32 {
+        self.file = None;
         let lost = self.records.saturating_sub(self.seen);
         self.records -= lost;
         lost

@@ -16,7 +16,7 @@ use std::{
 
 use super::super::access;
 pub(super) use super::super::access::private_file as private;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, platform};
 
 /// More processes than that do not share a folder.
 const MOST_SLOTS: u32 = 1024;
@@ -55,10 +55,12 @@ impl Slot {
                 }
                 make_private(&path)?;
             }
-            let Some(slot) = Self::lock(path)? else { continue };
             if own.is_none() {
-                own = Some(slot);
-            } else if !segments(&slot.path)?.is_empty() {
+                own = Self::lock(path)?;
+            } else if let Ok(Some(slot)) = Self::lock(path)
+                // What cannot be looked at is left for another time.
+                && segments(&slot.path).is_ok_and(|segments| !segments.is_empty())
+            {
                 left.push(slot);
             }
         }
@@ -106,7 +108,12 @@ pub(super) fn remove_orphans(path: &Path) -> Result<()> {
     let segments = segments(path)?;
     for number in numbers(path, ".notes")?.into_iter().filter(|number| segments.binary_search(number).is_err()) {
         let notes = notes_path(path, number);
-        fs::remove_file(&notes).map_err(|error| failed("cannot be deleted", &notes, Some(error)))?;
+        match fs::remove_file(&notes) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("cannot be deleted", &notes, Some(error)));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -135,9 +142,15 @@ pub(super) fn notes_path(slot: &Path, number: u32) -> PathBuf {
 fn make_private(path: &Path) -> Result<()> {
     let mut builder = DirBuilder::new();
     access::private_folder(builder.recursive(true)).create(path).map_err(|error| failed("cannot be made", path, Some(error)))?;
-    let probe = path.join(format!(".probe-{}", std::process::id()));
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        return Err(failed("is a link, which another user may have put there", path, None));
+    }
+    // A name that nobody can put a link under before.
+    let mut random = [0; 8];
+    platform::fill_random(&mut random);
+    let probe = path.join(format!(".probe-{:016x}", u64::from_le_bytes(random)));
     let unwritable = |error| failed("cannot be written to", path, Some(error));
-    let file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(&probe).map_err(unwritable)?;
+    let file = private(OpenOptions::new().write(true).create_new(true)).open(&probe).map_err(unwritable)?;
     fs::remove_file(&probe).map_err(unwritable)?;
     access::check_private(path, &file).map_err(|(what, error)| failed(what, path, error))
 }

@@ -95,6 +95,15 @@ impl DiskOptions {
 /// A file to bring to the disk.
 pub(crate) type SyncFile = Arc<File>;
 
+/// Adds the files that were written to those that are to be brought to the disk, each once.
+pub(crate) fn add_unsynced(files: &mut Vec<SyncFile>, written: &[Written]) {
+    for file in written.iter().map(Written::sync_file) {
+        if !files.iter().any(|known| Arc::ptr_eq(known, &file)) {
+            files.push(file);
+        }
+    }
+}
+
 /// Brings files to the disk itself.
 pub(crate) fn sync(files: &[SyncFile]) -> Result<(), ErrorKind> {
     files.iter().try_for_each(|file| file.sync_data()).map_err(|_| ErrorKind::Store)
@@ -124,10 +133,10 @@ pub(crate) fn open_disk(config: &Config) -> Result<Option<(Journal, Archive)>> {
 
 fn open_slots(own: Slot, left: Vec<Slot>, binding: u64) -> Result<(Journal, Archive)> {
     let newest = folder::segments(&own.path)?.last().copied().unwrap_or_default();
-    let archive = Archive::open(own, left, binding)?;
+    let mut archive = Archive::open(own, left, binding);
     // Above all that is there, also above what is left alone.
-    let next = archive.next_number().max(newest + 1);
-    Ok((Journal::new(archive.own(), binding, next), archive))
+    archive.reserve(newest);
+    Ok((Journal::new(archive.own(), binding, archive.next_number()), archive))
 }
 
 /// For which project and address the records are: those of another must not be sent there.

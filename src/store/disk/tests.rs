@@ -260,6 +260,36 @@ fn what_a_process_leaves_later_comes_between_the_segments_of_one_that_lives() {
 }
 
 #[test]
+fn a_number_that_was_used_is_not_used_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut left = Store::open(dir.path());
+    (0..3).for_each(|_| {
+        left.append("{\"first\":true}");
+    });
+    drop(left);
+    let mut store = Store::open(dir.path());
+    let mut others: Vec<_> = (0..2).map(|_| Store::open(dir.path())).collect();
+    let mut newest = 0;
+    // All that is known is settled when others leave more, and nothing of the store's own comes in between.
+    for round in 0..3 {
+        let read = store.recall();
+        assert_eq!(read.len(), if round == 0 { 3 } else { 1 }, "round {round}");
+        let ids: Vec<_> = read.iter().map(|(id, _, _)| *id).collect();
+        assert!(ids[0] > newest, "numbers rise");
+        newest = ids[ids.len() - 1];
+        store.archive.settle(&ids.iter().zip(&read).map(|(id, (_, text, _))| (*id, text.len() as u32)).collect::<Vec<_>>());
+        assert_eq!(store.archive.take_lost(), 0);
+        if let Some(mut other) = others.pop() {
+            other.append("{}");
+            drop(other);
+            let left = store.archive.find_left();
+            store.archive.adopt_left(left);
+            assert_eq!(store.archive.backlog().records, 1, "round {round}");
+        }
+    }
+}
+
+#[test]
 fn segments_of_others_are_left_alone_and_told() {
     let dir = tempfile::tempdir().unwrap();
     drop(Store::open(dir.path()));
