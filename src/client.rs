@@ -164,7 +164,7 @@ impl Client {
         self.0.0.counts()
     }
 
-    /// The events that are not settled, as the text of one JSON array: for who must end before they are delivered and can keep them. Read
+    /// The events in memory that are not settled, as the text of one JSON array: for who must end before they are delivered and can keep them. Read
     /// again with [`Event::from_json`], they have the insert ids that they had, so that Amplitude knows what it already has.
     #[must_use]
     pub fn pending_json(&self) -> String {
