@@ -15,11 +15,11 @@ mod memory;
 
 #[cfg(not(all(not(target_family = "wasm"), feature = "disk")))]
 pub(crate) use disk::DiskOptions;
-/// Why a folder cannot be used, and what the system said.
-#[cfg(all(not(target_family = "wasm"), feature = "disk"))]
-type Refused = (&'static str, Option<std::io::Error>);
-
 pub(crate) use disk::{Archive, Backlog, Journal, Place, Slot, SyncFile, Written, add_unsynced, open_disk, sync};
 #[cfg(all(not(target_family = "wasm"), feature = "disk"))]
 pub use disk::{DiskOptions, DiskSync};
 pub(crate) use memory::MemoryStore;
+
+/// Why a folder cannot be used, and what the system said.
+#[cfg(all(not(target_family = "wasm"), feature = "disk"))]
+type Refused = (&'static str, Option<std::io::Error>);

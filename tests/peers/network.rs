@@ -153,7 +153,7 @@ fn p8_a_process_ends_though_its_server_hangs() {
     let stub = Stub::start([Answer::Silence]);
     let start = Instant::now();
     let mut child = Command::new(env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "network::p8_the_process_that_ends"])
+        .args(["--exact", "network::p8_the_process_that_ends"])
         .env(URL_OF_CHILD, stub.url())
         .stdout(Stdio::null())
         .spawn()
@@ -172,8 +172,8 @@ fn p8_a_process_ends_though_its_server_hangs() {
     assert!(status.success());
 }
 
+/// Not a test of its own: the process of the one above.
 #[test]
-#[ignore = "a process of its own, started by the test above"]
 fn p8_the_process_that_ends() {
     let Ok(url) = env::var(URL_OF_CHILD) else { return };
     let client = Client::new(config(&Stub::start([])).server_url(url).request_timeout(HOUR)).unwrap();

@@ -141,11 +141,11 @@ impl Archive {
                 self.newest = change.number;
                 self.segments.push(Segment::written(change.number, &self.own));
             }
-            if let Some(last) = self.segments.last_mut() {
-                last.end = change.end;
-                last.records = change.records;
+            if let Some(segment) = self.segment(change.number) {
+                segment.end = change.end;
+                segment.records = change.records;
                 if change.closed {
-                    last.close();
+                    segment.close();
                 }
             }
         }
