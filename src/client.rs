@@ -158,6 +158,12 @@ impl Client {
         Flush(self.0.0.shutdown(deadline))
     }
 
+    /// Tells that the network is back, for programs that hear of it: what failed without an answer is tried again at once. What a server
+    /// answered stands; a wait that it asked for is kept.
+    pub fn network_is_back(&self) {
+        self.0.0.online();
+    }
+
     /// What became of all events so far: accepted = delivered + rejected + dropped + unknown + pending.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     Error, ProjectKey, Region, Result, limits,
-    pipeline::{Backoff, Bounds, PipelineConfig, millis},
+    pipeline::{Backoff, Bounds, PipelineConfig, ProxyReply, millis},
     platform::{self, TransportOptions},
     plugin::{Notice, NoticeHook, Plugin, Progress, ProgressHook},
     store::DiskOptions,
@@ -89,6 +89,7 @@ pub struct Config {
     max_in_flight: usize,
     pub(crate) disk: Option<DiskOptions>,
     max_age: Option<Duration>,
+    proxy_reply: Option<ProxyReply>,
 }
 
 impl Config {
@@ -113,6 +114,7 @@ impl Config {
             queue_bytes: None,
             disk: None,
             max_age: None,
+            proxy_reply: None,
             max_in_flight: 2,
         }
     }
@@ -136,6 +138,14 @@ impl Config {
     #[must_use]
     pub fn server_url(mut self, url: impl Into<String>) -> Self {
         self.server_url = Some(url.into());
+        self
+    }
+
+    /// What the proxy at [`Config::server_url`] answers when it has the events, where that is not Amplitude's own answer. Default: only
+    /// Amplitude's answer counts, so that no login page and no other proxy's page makes events count as delivered.
+    #[must_use]
+    pub fn proxy_reply(mut self, reply: ProxyReply) -> Self {
+        self.proxy_reply = Some(reply);
         self
     }
 
@@ -249,6 +259,12 @@ impl Config {
         if self.min_id_length.is_some_and(|length| !(1..=limits::ID_CHARS).contains(&length)) {
             return Err(Error::invalid(&["min_id_length: must be 1 to 1024"]));
         }
+        if let Some(reply) = &self.proxy_reply {
+            if self.server_url.is_none() {
+                return Err(Error::invalid(&["proxy_reply: needs the server_url of the proxy"]));
+            }
+            reply.check()?;
+        }
         if let Some(disk) = &self.disk {
             disk.check()?;
         }
@@ -285,6 +301,7 @@ impl Config {
             max_age_secs: self.max_age.map_or(u32::MAX, |age| u32::try_from(age.as_secs()).unwrap_or(u32::MAX)),
             notes_attempts,
             backoff: Backoff::default(),
+            proxy_reply: self.proxy_reply.clone(),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The pipeline and its store as one: takes records, cuts requests, tells outcomes. Both targets; what a loop drives, native or JavaScript.
 
+use std::mem;
+
 use crate::{
     Error,
     config::Config,
     context::Envelope,
-    pipeline::{Action, BatchId, DropReason, Header, Input, Now, Outcome, Pipeline, RecordId},
+    pipeline::{Action, BatchId, DropReason, Header, Input, Now, Outage, Outcome, Pipeline, RecordId},
     store::{Archive, Backlog, MemoryStore, Place, Slot, Written},
 };
 
@@ -16,6 +18,9 @@ pub(crate) struct Delivery {
     /// What was on the disk alone when it was closed.
     left: Backlog,
     envelope: Envelope,
+    /// The run of failures that the disk knows of, and whether that is an earlier process's, which this one has not taken up yet.
+    outage: Outage,
+    resumes: bool,
     /// Requests that are loaded and not yet on their way.
     loaded: Vec<Outgoing>,
 }
@@ -41,7 +46,17 @@ impl Delivery {
     pub(crate) fn new(config: &Config, archive: Option<Archive>, seed: u64) -> Self {
         let envelope = Envelope::new(&config.key, config.min_id_length);
         let pipeline = Pipeline::new(config.pipeline(envelope.bytes(), archive.is_some()), seed);
-        Self { pipeline, store: MemoryStore::default(), archive, left: Backlog::default(), envelope, loaded: Vec::new() }
+        let outage = archive.as_ref().map_or(Outage::default(), Archive::outage);
+        Self {
+            pipeline,
+            store: MemoryStore::default(),
+            archive,
+            left: Backlog::default(),
+            outage,
+            resumes: outage != Outage::default(),
+            envelope,
+            loaded: Vec::new(),
+        }
     }
 
     /// Takes over records that were checked against the bounds, with the store that holds them.
@@ -110,8 +125,22 @@ impl Delivery {
         self.pipeline.abandon(self.archive.is_none().then_some(reason));
     }
 
+    /// Has the next process know of a run of failures.
+    pub(crate) fn note_outage(&mut self, now: Now) {
+        if let Some(archive) = &mut self.archive {
+            let outage = self.pipeline.outage(now);
+            if outage.failures != self.outage.failures {
+                archive.note_outage(outage);
+                self.outage = outage;
+            }
+        }
+    }
+
     /// The next thing to do, until `None`.
     pub(crate) fn next(&mut self, now: Now) -> Option<Effect> {
+        if mem::take(&mut self.resumes) {
+            self.pipeline.resume(self.outage, now);
+        }
         loop {
             match self.pipeline.next(now)? {
                 Action::Load { batch, ids, bytes } => {

@@ -196,6 +196,13 @@ impl Shared {
         answer
     }
 
+    pub(crate) fn online(&self) {
+        if self.check_process().is_ok() {
+            self.core().online(platform::now());
+            self.signal.notify();
+        }
+    }
+
     pub(crate) fn flush(&self, deadline: Duration) -> Promise<Report> {
         self.flush_all(deadline, false)
     }

@@ -70,7 +70,7 @@ pub use crate::{
     error::{Error, ErrorKind, Result},
     event::{Event, EventBuilder, GroupIdentify, Identify, Number, Properties, PropertyValue, Revenue},
     key::ProjectKey,
-    pipeline::{Counts, DropReason, Outcome, Rejection, Report},
+    pipeline::{Counts, DropReason, Outcome, ProxyReply, RejectReason, Rejection, Report},
     plugin::{Flow, Notice, Plugin, PluginError, Progress},
     region::Region,
 };

@@ -152,6 +152,11 @@ impl Core {
         self.delivery.pipeline.handle(Input::Flush { through: self.last_id }, now);
     }
 
+    /// What failed without an answer goes again at once.
+    pub(super) fn online(&mut self, now: Now) {
+        self.delivery.pipeline.handle(Input::Online, now);
+    }
+
     /// Promises a report on all that is pending. Answers whether the driver has something to do for it.
     pub(super) fn flush(&mut self, deadline: Duration, ends_client: bool, now: Now) -> (Promise<Report>, bool) {
         let promise = Promise::new();
@@ -188,6 +193,7 @@ impl Core {
             self.obey(now, effects);
         }
         self.answer_flushes(now, effects);
+        self.delivery.note_outage(now);
         effects.problems.extend(self.delivery.take_problems());
 
         let ends = over || (self.closing && self.counts().pending == 0);

@@ -26,13 +26,16 @@ use crate::{
 use fields::Shape;
 use object::Object;
 
-pub(crate) use self::seal::{IdHashes, Stamp};
 pub use self::{
     builder::EventBuilder,
     identify::{GroupIdentify, Identify},
     properties::Properties,
     revenue::Revenue,
     value::{Number, PropertyValue},
+};
+pub(crate) use self::{
+    seal::{IdHashes, Stamp},
+    value::ValueWriter,
 };
 
 /// One event, checked against every documented limit that needs no configuration.

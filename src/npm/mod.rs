@@ -164,6 +164,11 @@ impl Core {
     pub fn flush(&mut self) {
         self.delivery.pipeline.handle(Input::Flush { through: self.last_id }, now(0.0, 0.0));
     }
+
+    /// The network is back: what failed without an answer goes again from the next step on.
+    pub fn online(&mut self) {
+        self.delivery.pipeline.handle(Input::Online, now(0.0, 0.0));
+    }
 }
 
 impl Core {

@@ -11,7 +11,7 @@ use super::{
 
 const UNREACHABLE: &str = "the server cannot be reached";
 /// The longest that a server's `Retry-After` is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Failures in a row after which a batch is halved, in case that it is too much for the line or holds what the server stumbles over.
 const HALVE_AFTER: u32 = 4;
 
@@ -30,13 +30,15 @@ impl Pipeline {
             }
         }
         let verdict = match reply {
+            Ok(reply) if self.is_from_proxy(reply) => Verdict::Delivered { short: false, server_ms: None },
             Ok(reply) => judge(reply, batch.entries.len()),
             Err(Failure::Connect) => Verdict::Fault { at_least: None, reason: UNREACHABLE, halve: false },
             Err(_) => Verdict::Retry { at_least: None },
         };
         let waits = match verdict {
-            Verdict::Delivered { short } => {
+            Verdict::Delivered { short, server_ms } => {
                 self.counts.short_replies += u64::from(short);
+                self.compare_clocks(server_ms, batch.sent, now);
                 let entries = mem::take(&mut batch.entries);
                 self.lanes.speed_up(&entries);
                 self.settle(&entries, Outcome::Delivered);
@@ -73,16 +75,19 @@ impl Pipeline {
                 Some(at_least)
             }
         };
+        batch.unanswered = reply.is_err();
         let not_before = match waits {
             None => {
                 batch.failures = 0;
                 self.failures = 0;
                 self.not_before = 0;
+                self.unanswered = false;
                 self.paused = None;
                 now.mono_ms
             }
             Some(at_least) => {
                 self.failures = self.failures.saturating_add(1);
+                self.unanswered = batch.unanswered;
                 let not_before = self.back_off(&mut batch, self.failures, at_least, now);
                 self.not_before = self.not_before.max(not_before);
                 if planted("a lease is lost") {
@@ -92,6 +97,23 @@ impl Pipeline {
             }
         };
         self.go_on(batch, not_before, now);
+    }
+
+    /// Whether an own proxy says that it has the events.
+    fn is_from_proxy(&self, reply: &Reply) -> bool {
+        (200..=299).contains(&reply.status) && self.config.proxy_reply.as_ref().is_some_and(|declared| declared.is(reply))
+    }
+
+    /// Estimates how far the server's clock is ahead, where neither a slow answer nor a clock that was set meanwhile spoils it.
+    fn compare_clocks(&mut self, server_ms: Option<i64>, sent: Now, now: Now) {
+        let round_trip = now.mono_ms.saturating_sub(sent.mono_ms);
+        let on_the_wall = now.unix_ms.saturating_sub(sent.unix_ms);
+        if let (Some(server_ms), Ok(middle)) = (server_ms, i64::try_from(sent.unix_ms + round_trip / 2))
+            && round_trip <= 10_000
+            && on_the_wall.abs_diff(round_trip) <= 1000
+        {
+            self.counts.clock_drift_ms = Some(server_ms.saturating_sub(middle));
+        }
     }
 
     /// A batch goes again, or on with the next part that was cut off it, or ends.

@@ -1,8 +1,6 @@
-//! The ledger: how many events came in and what became of them. It always adds up.
+//! The ledger: how many events came in and what became of them, and why. It always adds up.
 
-use super::outcome::{DropReason, Outcome};
-
-const DROP_REASONS: usize = DropReason::ALL.len();
+use super::outcome::{DropReason, Outcome, RejectReason};
 
 /// What became of a client's events so far: accepted = delivered + rejected + dropped + unknown + pending.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -24,31 +22,12 @@ pub struct Counts {
     pub pending_bytes: u64,
     /// Requests that Amplitude confirmed with fewer events than they held, e.g. because it knew some already.
     pub short_replies: u64,
+    /// How far Amplitude's clock is ahead of this machine's (behind, where it is negative), in milliseconds and to within half a round trip,
+    /// by its last answer. Amplitude corrects the times of events by it, because each request tells when it was sent.
+    pub clock_drift_ms: Option<i64>,
     /// Strings of more than 1024 characters that were passed on for Amplitude to shorten.
     pub long_strings: u64,
-    dropped_by_reason: [u64; DROP_REASONS],
-}
-
-impl Counts {
-    /// How many events were dropped for a reason.
-    #[must_use]
-    pub fn dropped_for(&self, reason: DropReason) -> u64 {
-        self.dropped_by_reason[reason as usize]
-    }
-
-    pub(super) fn settle(&mut self, events: u64, outcome: &Outcome) {
-        self.pending -= events;
-        match outcome {
-            Outcome::Delivered => self.delivered += events,
-            Outcome::Rejected(_) => self.rejected += events,
-            Outcome::Unknown => self.unknown += events,
-            Outcome::Kept => self.pending += events,
-            Outcome::Dropped(reason) => {
-                self.dropped += events;
-                self.dropped_by_reason[*reason as usize] += events;
-            }
-        }
-    }
+    reasons: Reasons,
 }
 
 /// What became of the events that a flush covers.
@@ -65,14 +44,63 @@ pub struct Report {
     pub unknown: u64,
     /// Not settled at the deadline.
     pub pending: u64,
-    dropped_by_reason: [u64; DROP_REASONS],
+    reasons: Reasons,
+}
+
+/// Why events were refused or given up.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Reasons {
+    rejected: [u64; RejectReason::ALL.len()],
+    dropped: [u64; DropReason::ALL.len()],
+}
+
+impl Reasons {
+    fn count(&mut self, events: u64, outcome: &Outcome) {
+        match outcome {
+            Outcome::Rejected(rejection) => self.rejected[rejection.reason() as usize] += events,
+            Outcome::Dropped(reason) => self.dropped[*reason as usize] += events,
+            Outcome::Delivered | Outcome::Unknown | Outcome::Kept => {}
+        }
+    }
+}
+
+impl Counts {
+    /// How many events Amplitude refused for a reason; over all reasons, `rejected`.
+    #[must_use]
+    pub fn rejected_for(&self, reason: RejectReason) -> u64 {
+        self.reasons.rejected[reason as usize]
+    }
+
+    /// How many events were dropped for a reason; over all reasons, `dropped`.
+    #[must_use]
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.reasons.dropped[reason as usize]
+    }
+
+    pub(super) fn settle(&mut self, events: u64, outcome: &Outcome) {
+        self.pending -= events;
+        match outcome {
+            Outcome::Delivered => self.delivered += events,
+            Outcome::Rejected(_) => self.rejected += events,
+            Outcome::Dropped(_) => self.dropped += events,
+            Outcome::Unknown => self.unknown += events,
+            Outcome::Kept => self.pending += events,
+        }
+        self.reasons.count(events, outcome);
+    }
 }
 
 impl Report {
-    /// How many events were dropped for a reason.
+    /// How many events Amplitude refused for a reason; over all reasons, `rejected`.
+    #[must_use]
+    pub fn rejected_for(&self, reason: RejectReason) -> u64 {
+        self.reasons.rejected[reason as usize]
+    }
+
+    /// How many events were dropped for a reason; over all reasons, `dropped`.
     #[must_use]
     pub fn dropped_for(&self, reason: DropReason) -> u64 {
-        self.dropped_by_reason[reason as usize]
+        self.reasons.dropped[reason as usize]
     }
 
     pub(crate) fn covering(pending: u64) -> Self {
@@ -80,19 +108,14 @@ impl Report {
     }
 
     pub(crate) fn settle(&mut self, events: u64, outcome: &Outcome) {
-        if *outcome == Outcome::Kept {
-            return;
-        }
-        self.pending = self.pending.saturating_sub(events);
         match outcome {
-            Outcome::Kept => {}
+            Outcome::Kept => return,
             Outcome::Delivered => self.delivered += events,
             Outcome::Rejected(_) => self.rejected += events,
+            Outcome::Dropped(_) => self.dropped += events,
             Outcome::Unknown => self.unknown += events,
-            Outcome::Dropped(reason) => {
-                self.dropped += events;
-                self.dropped_by_reason[*reason as usize] += events;
-            }
         }
+        self.pending = self.pending.saturating_sub(events);
+        self.reasons.count(events, outcome);
     }
 }

@@ -63,7 +63,10 @@ impl Pipeline {
             return None;
         }
         let state = BatchState::Loading;
-        self.start(Batch { id, state, entries, later: Vec::new(), lanes, sent_secs: 0, failures: 0 }, now)
+        self.start(
+            Batch { id, state, entries, later: Vec::new(), lanes, sent_secs: 0, sent: now, failures: 0, unanswered: false },
+            now,
+        )
     }
 
     /// Has a batch loaded, without the records that are too old to be sent again and those whose ids have come to wait.

@@ -14,6 +14,7 @@ mod cut;
 mod id_map;
 mod lanes;
 mod outcome;
+mod proxy_reply;
 mod reply;
 mod seam;
 pub(crate) mod verdict;
@@ -31,16 +32,17 @@ pub(crate) const fn planted(_: &str) -> bool {
 
 use std::collections::VecDeque;
 
-use self::{backoff::Jitter, lanes::Lanes};
+use self::{applied::MAX_RETRY_AFTER, backoff::Jitter, lanes::Lanes};
 pub(crate) use self::{
     backoff::{Backoff, millis},
     lanes::{fnv1a, id_hash},
-    seam::{Action, BatchId, Bounds, Header, Input, Now, PipelineConfig, RecordId, Wants},
+    seam::{Action, BatchId, Bounds, Header, Input, Now, Outage, PipelineConfig, RecordId, Wants},
     verdict::{Failure, Reply},
 };
 pub use self::{
     counts::{Counts, Report},
-    outcome::{DropReason, Outcome, Rejection},
+    outcome::{DropReason, Outcome, RejectReason, Rejection},
+    proxy_reply::ProxyReply,
 };
 
 /// A header on its way.
@@ -83,8 +85,11 @@ struct Batch {
     lanes: Vec<u64>,
     /// When it was sent last, by the pipeline's own clock.
     sent_secs: u32,
+    sent: Now,
     /// Its loads and requests that failed in a row.
     failures: u32,
+    /// The last of these got no answer.
+    unanswered: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -119,6 +124,8 @@ pub(crate) struct Pipeline {
     /// Failures in a row; while there are any, one request at a time probes.
     failures: u32,
     not_before: u64,
+    /// The last of them got no answer.
+    unanswered: bool,
     /// Bounds the requests that are cut from now on further than the configuration does. One record goes whatever its size.
     pub(crate) most_bytes: usize,
     paused: Option<&'static str>,
@@ -146,6 +153,7 @@ impl Pipeline {
             flush_through: 0,
             failures: 0,
             not_before: 0,
+            unanswered: false,
             most_bytes: usize::MAX,
             paused: None,
             armed: u64::MAX,
@@ -243,7 +251,33 @@ impl Pipeline {
                 }
             }
             Input::Flush { through } => self.flush_through = self.flush_through.max(through),
+            Input::Online => {
+                if self.unanswered {
+                    self.not_before = 0;
+                }
+                for batch in self.batches.iter_mut().filter(|batch| batch.unanswered) {
+                    if let BatchState::Waiting { not_before } = &mut batch.state {
+                        *not_before = 0;
+                    }
+                }
+            }
         }
+    }
+
+    /// What of a run of failures the next process must know.
+    pub(crate) fn outage(&self, now: Now) -> Outage {
+        if self.failures == 0 {
+            return Outage::default();
+        }
+        let wait = self.not_before.saturating_sub(now.mono_ms);
+        Outage { failures: self.failures, until_ms: now.unix_ms.saturating_add(wait) }
+    }
+
+    /// Goes on with a run of failures that an earlier process met. A time that no failure asks for was told by a clock that was wrong.
+    pub(crate) fn resume(&mut self, outage: Outage, now: Now) {
+        self.failures = outage.failures;
+        let wait = outage.until_ms.saturating_sub(now.unix_ms).min(millis(MAX_RETRY_AFTER));
+        self.not_before = now.mono_ms.saturating_add(wait);
     }
 
     /// The next thing to do, until `None`; then nothing is due before [`Pipeline::wake_at`].
@@ -257,6 +291,7 @@ impl Pipeline {
             if let Some(batch) = self.batches.iter_mut().find(|batch| batch.state == BatchState::Loaded) {
                 batch.state = BatchState::InFlight;
                 batch.sent_secs = secs(self.clock_ms);
+                batch.sent = now;
                 return Some(Action::Send { batch: batch.id });
             }
             if now.mono_ms < self.not_before || self.active() >= self.allowed() {

@@ -50,6 +50,44 @@ pub enum DropReason {
     Driver,
 }
 
+/// What kind of [`Rejection`], without the names that one may hold: what is counted.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum RejectReason {
+    /// [`Rejection::InvalidField`]
+    InvalidField,
+    /// [`Rejection::MissingField`]
+    MissingField,
+    /// [`Rejection::IdLength`]
+    IdLength,
+    /// [`Rejection::Silenced`]
+    Silenced,
+    /// [`Rejection::TooLarge`]
+    TooLarge,
+    /// [`Rejection::Unexplained`]
+    Unexplained,
+}
+
+impl RejectReason {
+    pub(super) const ALL: [Self; 6] =
+        [Self::InvalidField, Self::MissingField, Self::IdLength, Self::Silenced, Self::TooLarge, Self::Unexplained];
+}
+
+impl Rejection {
+    /// What kind it is.
+    #[must_use]
+    pub fn reason(&self) -> RejectReason {
+        match self {
+            Self::InvalidField(_) => RejectReason::InvalidField,
+            Self::MissingField(_) => RejectReason::MissingField,
+            Self::IdLength(_) => RejectReason::IdLength,
+            Self::Silenced => RejectReason::Silenced,
+            Self::TooLarge => RejectReason::TooLarge,
+            Self::Unexplained => RejectReason::Unexplained,
+        }
+    }
+}
+
 impl DropReason {
     pub(super) const ALL: [Self; 5] = [Self::Plugin, Self::Shutdown, Self::Store, Self::Expired, Self::Driver];
 }

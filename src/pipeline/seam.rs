@@ -1,7 +1,7 @@
 //! What the pipeline and those around it tell each other: records and their numbers in, actions out, answers in. No action is waited for; a
 //! store or a network answers when it can, and in any order.
 
-use super::{Backoff, Failure, Outcome, Reply, planted};
+use super::{Backoff, Failure, Outcome, ProxyReply, Reply, planted};
 use crate::{Error, ErrorKind};
 
 /// A record's number, rising with the order of `track`.
@@ -42,6 +42,18 @@ pub(crate) struct PipelineConfig {
     /// Whether the store notes attempts.
     pub(crate) notes_attempts: bool,
     pub(crate) backoff: Backoff,
+    /// What an own proxy answers in place of Amplitude.
+    pub(crate) proxy_reply: Option<ProxyReply>,
+}
+
+/// Failures in a row, and until when nothing is sent because of them: what the next process or page must know, so that it does not begin
+/// with a further request to a server that is down.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Outage {
+    /// 0: there is none.
+    pub(crate) failures: u32,
+    /// In milliseconds since 1970.
+    pub(crate) until_ms: u64,
 }
 
 /// How large things may be, in bytes.
@@ -125,6 +137,8 @@ pub(crate) enum Input {
     Reply { batch: BatchId, reply: Result<Reply, Failure> },
     /// Send what waits, up to that record, without waiting for more.
     Flush { through: RecordId },
+    /// The network is back: what failed without an answer goes again at once.
+    Online,
 }
 
 /// What the driver is to do.

@@ -35,8 +35,8 @@ pub(crate) enum Failure {
 /// What a reply means for the events of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Verdict {
-    /// Amplitude has all of them; `short` says that it counted fewer.
-    Delivered { short: bool },
+    /// Amplitude has all of them; `short` says that it counted fewer, `server_ms` what its clock showed.
+    Delivered { short: bool, server_ms: Option<i64> },
     /// Some events are refused or have to wait; the others go again at once.
     Named(Named),
     /// The request is too large: halve it.
@@ -105,9 +105,10 @@ pub(crate) fn judge(reply: &Reply, count: usize) -> Verdict {
     match (reply.status, body) {
         (200..=299, Some(body)) if body.has(reply::EVENTS_INGESTED) || body.has(reply::SERVER_UPLOAD_TIME) => {
             let ingested = body.integer(reply::EVENTS_INGESTED).unwrap_or(i64::MAX);
-            Verdict::Delivered { short: usize::try_from(ingested).is_ok_and(|ingested| ingested < count) }
+            let short = usize::try_from(ingested).is_ok_and(|ingested| ingested < count);
+            Verdict::Delivered { short, server_ms: body.integer(reply::SERVER_UPLOAD_TIME) }
         }
-        (200..=299, _) if planted("a portal's page delivers") => Verdict::Delivered { short: false },
+        (200..=299, _) if planted("a portal's page delivers") => Verdict::Delivered { short: false, server_ms: None },
         (200..=299, _) => fault(at_least, NOT_AMPLITUDE, false),
         (400, Some(body)) => judge_400(&body, count, at_least),
         (413, _) => Verdict::TooLarge,

@@ -178,7 +178,7 @@ impl<C: Credential> Client<C> {
 fn read(reply: &Reply, events: &[IdHashes]) -> Result<Ingested> {
     let failed = |kind, message| Err(Error::new(kind, message).with_status(reply.status).with_retry_after(reply.retry_after));
     match judge(reply, events.len()) {
-        Verdict::Delivered { short } => Ok(Ingested::Delivered { short }),
+        Verdict::Delivered { short, .. } => Ok(Ingested::Delivered { short }),
         Verdict::Named(named) => {
             let verdicts = verdicts(named, events);
             if verdicts.iter().all(|verdict| *verdict == EventVerdict::SendAgain) {

@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Error, ErrorKind, Result,
-    pipeline::{Header, RecordId},
+    pipeline::{Header, Outage, RecordId},
     store::MemoryStore,
 };
 
@@ -108,6 +108,14 @@ impl Archive {
     }
 
     pub(crate) fn take_problems(&mut self) -> Vec<Error> {
+        match *self {}
+    }
+
+    pub(crate) fn outage(&self) -> Outage {
+        match *self {}
+    }
+
+    pub(crate) fn note_outage(&mut self, _: Outage) {
         match *self {}
     }
 

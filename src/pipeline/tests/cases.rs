@@ -2,17 +2,17 @@
 
 use super::*;
 
-type Requests = Vec<(BatchId, Vec<RecordId>)>;
-type Outcomes = Vec<(Vec<RecordId>, Outcome)>;
+pub(super) type Requests = Vec<(BatchId, Vec<RecordId>)>;
+pub(super) type Outcomes = Vec<(Vec<RecordId>, Outcome)>;
 
 /// A pipeline, its clock, and no more than that: a case says itself what happens.
-struct Case {
-    pipeline: Pipeline,
-    now: Now,
+pub(super) struct Case {
+    pub(super) pipeline: Pipeline,
+    pub(super) now: Now,
 }
 
 impl Case {
-    fn new(config: PipelineConfig) -> Self {
+    pub(super) fn new(config: PipelineConfig) -> Self {
         Self { pipeline: Pipeline::new(config, 7), now: Now { mono_ms: 1000, unix_ms: 1_760_000_000_000 } }
     }
 
@@ -23,23 +23,23 @@ impl Case {
     }
 
     /// Offered and stored.
-    fn track(&mut self, user: &str, device: &str) -> RecordId {
+    pub(super) fn track(&mut self, user: &str, device: &str) -> RecordId {
         let id = self.offer(user, device);
         self.pipeline.stored(id, true, self.now);
         id
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         flush(&mut self.pipeline, self.now);
     }
 
-    fn pass(&mut self, ms: u64) {
+    pub(super) fn pass(&mut self, ms: u64) {
         self.now.mono_ms += ms;
         self.now.unix_ms += ms;
     }
 
     /// Performs what is due with a store that answers at once. Answers the requests that are sent and the outcomes.
-    fn obey(&mut self) -> (Requests, Outcomes) {
+    pub(super) fn obey(&mut self) -> (Requests, Outcomes) {
         let (mut loads, mut sends, mut settled) = (HashMap::new(), Vec::new(), Vec::new());
         while let Some(action) = self.pipeline.next(self.now) {
             match action {
@@ -56,7 +56,7 @@ impl Case {
     }
 
     /// The records of the one request that is due now.
-    fn sent(&mut self) -> (BatchId, Vec<RecordId>) {
+    pub(super) fn sent(&mut self) -> (BatchId, Vec<RecordId>) {
         let (mut sends, _) = self.obey();
         assert_eq!(sends.len(), 1, "{sends:?}");
         sends.remove(0)

@@ -1,6 +1,7 @@
 //! The invariants, checked after every step of random schedules, and the bugs that they must find.
 
 mod cases;
+mod outage;
 mod peers;
 mod shares;
 mod table;

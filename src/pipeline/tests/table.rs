@@ -6,8 +6,8 @@ use verdict::{Named, Verdict, judge};
 #[test]
 fn the_table_of_replies() {
     let of = |status, body: &str| judge(&reply(status, body), 2);
-    assert_eq!(of(200, OK), Verdict::Delivered { short: true });
-    assert_eq!(of(200, r#"{"code":200,"events_ingested":2}"#), Verdict::Delivered { short: false });
+    assert_eq!(of(200, OK), Verdict::Delivered { short: true, server_ms: Some(1) });
+    assert_eq!(of(200, r#"{"code":200,"events_ingested":2}"#), Verdict::Delivered { short: false, server_ms: None });
     for (status, body) in
         [(200, "success"), (200, "{}"), (204, ""), (200, r#"{"code":500}"#), (200, "<html>"), (302, ""), (404, "")]
     {

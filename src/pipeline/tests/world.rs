@@ -16,6 +16,7 @@ pub(super) fn config() -> PipelineConfig {
         max_age_secs: u32::MAX,
         notes_attempts: false,
         backoff: Backoff::default(),
+        proxy_reply: None,
     }
 }
 

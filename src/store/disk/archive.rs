@@ -11,10 +11,11 @@ use super::{
     frame::{self, Frame, NoFrame},
     journal::{Place, START_BYTES, VERSION, Written, offset_of, record_id, segment_of, version},
     notes::{Notes, Told},
+    outage,
 };
 use crate::{
     Error, Result,
-    pipeline::{Header, RecordId, planted},
+    pipeline::{Header, Outage, RecordId, planted},
     store::MemoryStore,
 };
 
@@ -286,6 +287,18 @@ impl Archive {
     fn segment(&mut self, number: u32) -> Option<&mut Segment> {
         let at = self.segments.binary_search_by_key(&number, |segment| segment.number).ok()?;
         self.segments.get_mut(at)
+    }
+
+    /// A run of failures that an earlier process met.
+    pub(crate) fn outage(&self) -> Outage {
+        self.own.path.parent().map(outage::read).unwrap_or_default()
+    }
+
+    /// Notes a run of failures for the next process, or its end.
+    pub(crate) fn note_outage(&mut self, outage: Outage) {
+        let slot = &self.own.path;
+        let noted = slot.parent().map_or(Ok(()), |root| outage::write(root, slot, outage));
+        self.problems.extend(noted.err());
     }
 
     /// What the owner must hear.

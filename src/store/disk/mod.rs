@@ -9,6 +9,7 @@ mod folder;
 mod frame;
 mod journal;
 mod notes;
+mod outage;
 mod ranges;
 
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
