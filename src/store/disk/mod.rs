@@ -11,6 +11,7 @@ mod journal;
 mod notes;
 mod outage;
 mod ranges;
+mod segment;
 
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
