@@ -12,6 +12,7 @@ use std::{
 use crate::{
     Error, ErrorKind, Event, Result,
     config::Config,
+    dead_letters::DeadLetter,
     driver::{Shared, Ticket},
     event::{GroupIdentify, Identify, Revenue},
     pipeline::{Counts, DropReason, Outcome, RecordId, Report},
@@ -156,6 +157,50 @@ impl Client {
     /// [`Outcome::Kept`], and the next client of the folder delivers it.
     pub fn shutdown(&self, deadline: Duration) -> Flush {
         Flush(self.0.0.shutdown(deadline))
+    }
+
+    /// The events that Amplitude refused, that waited too long, or of which nobody knows whether they arrived, the oldest first: for somebody
+    /// to look at, mend with [`Client::replay`], or [`Client::discard`]. With a disk store they are those of all processes that share the
+    /// folder, and outlive them; otherwise this client's, in memory. [`Config::dead_letter_bytes`] bounds them.
+    ///
+    /// ```no_run
+    /// # fn run(client: &amplitude_sdk::Client) -> amplitude_sdk::Result<()> {
+    /// use amplitude_sdk::{Outcome, Rejection};
+    ///
+    /// for letter in client.dead_letters()? {
+    ///     println!("{}", letter.to_json());
+    ///     if *letter.outcome() == Outcome::Rejected(Rejection::InvalidField("time".to_owned())) {
+    ///         let mut event = letter.event()?;
+    ///         event.remove_field("time");
+    ///         client.replay(&letter, event)?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] when their file cannot be read.
+    pub fn dead_letters(&self) -> Result<Vec<DeadLetter>> {
+        self.0.0.dead_letters()
+    }
+
+    /// Tracks a dead letter's event, as it was or mended, and removes the letter. Plugins do not see it again. It keeps its insert id, so that
+    /// Amplitude, which remembers these for seven days, takes it once; what is older and [`Outcome::Unknown`] may be counted twice.
+    ///
+    /// # Errors
+    /// As [`Client::track`]; the letter stays then. Also [`ErrorKind::Store`] when the letter cannot be removed, though the event is tracked.
+    pub fn replay(&self, letter: &DeadLetter, event: Event) -> Result<()> {
+        self.0.0.admit(event, false, None)?;
+        self.discard(letter)
+    }
+
+    /// Removes a dead letter.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] when the file of the letters cannot be written.
+    pub fn discard(&self, letter: &DeadLetter) -> Result<()> {
+        self.0.0.discard(letter)
     }
 
     /// Tells that the network is back, for programs that hear of it: what failed without an answer is tried again at once. What a server

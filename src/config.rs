@@ -90,6 +90,7 @@ pub struct Config {
     pub(crate) disk: Option<DiskOptions>,
     max_age: Option<Duration>,
     proxy_reply: Option<ProxyReply>,
+    dead_letter_bytes: Option<usize>,
 }
 
 impl Config {
@@ -115,6 +116,7 @@ impl Config {
             disk: None,
             max_age: None,
             proxy_reply: None,
+            dead_letter_bytes: None,
             max_in_flight: 2,
         }
     }
@@ -192,6 +194,14 @@ impl Config {
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
+        self
+    }
+
+    /// How many bytes of events that were refused or given up are kept for [`crate::Client::dead_letters`]; beyond it the oldest go. 0: none.
+    /// Default: 16 MB on the disk, 1 MB in memory.
+    #[must_use]
+    pub fn dead_letter_bytes(mut self, bytes: usize) -> Self {
+        self.dead_letter_bytes = Some(bytes);
         self
     }
 
@@ -283,6 +293,11 @@ impl Config {
     fn queue_bound(&self) -> usize {
         let default = if self.disk.is_some() { 1_000_000_000 } else { 64_000_000 };
         self.queue_bytes.unwrap_or(default)
+    }
+
+    pub(crate) fn dead_letter_bound(&self) -> usize {
+        let default = if self.disk.is_some() { 16_000_000 } else { 1_000_000 };
+        self.dead_letter_bytes.unwrap_or(default)
     }
 
     pub(crate) fn min_id_chars(&self) -> usize {

@@ -23,6 +23,8 @@ pub(crate) struct Delivery {
     resumes: bool,
     /// Requests that are loaded and not yet on their way.
     loaded: Vec<Outgoing>,
+    /// What was told as given up and is settled next.
+    given_up: Option<(Vec<RecordId>, Outcome)>,
 }
 
 /// A request and the records in it.
@@ -36,6 +38,8 @@ pub(crate) struct Outgoing {
 pub(crate) enum Effect {
     /// Send it, then feed [`Input::Reply`].
     Send(Outgoing),
+    /// These events are about to be forgotten, and nobody has them: their texts, for who keeps dead letters.
+    GivenUp { events: Vec<Vec<u8>>, outcome: Outcome },
     /// The outcome of these records is known.
     Settled { ids: Vec<RecordId>, outcome: Outcome },
     /// Delivery is paused, and why.
@@ -56,6 +60,7 @@ impl Delivery {
             resumes: outage != Outage::default(),
             envelope,
             loaded: Vec::new(),
+            given_up: None,
         }
     }
 
@@ -141,6 +146,9 @@ impl Delivery {
         if mem::take(&mut self.resumes) {
             self.pipeline.resume(self.outage, now);
         }
+        if let Some((ids, outcome)) = self.given_up.take() {
+            return Some(self.settle(ids, outcome));
+        }
         loop {
             match self.pipeline.next(now)? {
                 Action::Load { batch, ids, bytes } => {
@@ -164,15 +172,12 @@ impl Delivery {
                         return Some(Effect::Send(outgoing));
                     }
                 }
-                Action::Settle { ids, outcome } => {
-                    if let Some(archive) = &mut self.archive
-                        && outcome != Outcome::Kept
-                    {
-                        archive.settle(&self.store.sized(&ids));
-                    }
-                    self.store.settle(&ids);
-                    return Some(Effect::Settled { ids, outcome });
+                Action::Settle { ids, outcome } if outcome.makes_a_dead_letter() => {
+                    let events = ids.iter().map(|id| self.text(*id)).collect();
+                    self.given_up = Some((ids, outcome.clone()));
+                    return Some(Effect::GivenUp { events, outcome });
                 }
+                Action::Settle { ids, outcome } => return Some(self.settle(ids, outcome)),
                 Action::NotAttempted { ids } => {
                     if let Some(archive) = &mut self.archive {
                         archive.not_attempted(&self.store.sized(&ids));
@@ -181,6 +186,22 @@ impl Delivery {
                 Action::Paused { reason } => return Some(Effect::Paused { reason }),
             }
         }
+    }
+
+    fn text(&mut self, id: RecordId) -> Vec<u8> {
+        let mut text = Vec::new();
+        self.store.load(&[id], &mut text);
+        text
+    }
+
+    fn settle(&mut self, ids: Vec<RecordId>, outcome: Outcome) -> Effect {
+        if let Some(archive) = &mut self.archive
+            && outcome != Outcome::Kept
+        {
+            archive.settle(&self.store.sized(&ids));
+        }
+        self.store.settle(&ids);
+        Effect::Settled { ids, outcome }
     }
 
     /// The records that are not settled, as the text of one JSON array: UTF-8, as its records are.

@@ -32,6 +32,7 @@ use crate::{
     Error, ErrorKind, Event, Result,
     client::Receipt,
     config::Config,
+    dead_letters::DeadLetter,
     delivery::Outgoing,
     pipeline::{BatchId, Counts, Failure, Outcome, RecordId, Reply, Report},
     platform::{self, Driver, Transport},
@@ -194,6 +195,21 @@ impl Shared {
         };
         granted.into_iter().for_each(|room| room.set(()));
         answer
+    }
+
+    pub(crate) fn dead_letters(&self) -> Result<Vec<DeadLetter>> {
+        self.check_process()?;
+        let (letters, broken) = self.core().dead_letters()?;
+        if broken > 0 {
+            let reason = format!("disk store: {broken} lines of the dead letters cannot be read");
+            self.notify(&Notice::Store { reason });
+        }
+        Ok(letters)
+    }
+
+    pub(crate) fn discard(&self, letter: &DeadLetter) -> Result<()> {
+        self.check_process()?;
+        self.core().forget(letter)
     }
 
     pub(crate) fn online(&self) {

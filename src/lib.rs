@@ -33,6 +33,7 @@
 mod client;
 mod config;
 mod context;
+mod dead_letters;
 mod delivery;
 mod driver;
 mod error;
@@ -67,6 +68,7 @@ pub mod fuzzing;
 pub use crate::{
     client::{Capacity, Client, Flush, Receipt, Settled},
     config::{Config, IngestionApi, LongStrings},
+    dead_letters::DeadLetter,
     error::{Error, ErrorKind, Result},
     event::{Event, EventBuilder, GroupIdentify, Identify, Number, Properties, PropertyValue, Revenue},
     key::ProjectKey,

@@ -7,19 +7,22 @@ use super::{
     inbox::{Contents, DriverState, Inbox},
 };
 use crate::{
+    Result,
     client::Receipt,
     config::Config,
+    dead_letters::{DeadLetter, DeadLetters},
     delivery::{Delivery, Effect},
     pipeline::{BatchId, Bounds, Counts, DropReason, Failure, Input, Now, Outcome, RecordId, Reply, Report, Wants, millis},
     promise::{Promise, lock},
-    store::{Archive, SyncFile, add_unsynced},
+    store::{Archive, SyncFile, add_unsynced, letter_file},
 };
 
 /// Its lock is never held across an await, a request or a caller's code; the inbox's is taken under it, never the other way round.
 pub(super) struct Core {
     delivery: Delivery,
     /// Answers that the pipeline has not been told yet.
-    pub(super) replies: Vec<(BatchId, Result<Reply, Failure>)>,
+    pub(super) replies: Vec<(BatchId, std::result::Result<Reply, Failure>)>,
+    letters: DeadLetters,
     receipts: Receipts,
     flushes: Vec<PendingFlush>,
     /// What is swapped for the inbox's contents; kept for its capacity.
@@ -81,6 +84,7 @@ impl Core {
         });
         Self {
             last_id: archive.as_ref().map_or(0, Archive::last_id),
+            letters: DeadLetters::new(config.dead_letter_bound(), letter_file(config)),
             delivery: Delivery::new(config, archive, seed),
             disk: disk.unwrap_or_default(),
             replies: Vec::new(),
@@ -150,6 +154,15 @@ impl Core {
     /// What waits goes without waiting for more.
     pub(super) fn hurry(&mut self, now: Now) {
         self.delivery.pipeline.handle(Input::Flush { through: self.last_id }, now);
+    }
+
+    /// What was refused or given up, and how many lines of its file cannot be read.
+    pub(super) fn dead_letters(&mut self) -> Result<(Vec<DeadLetter>, usize)> {
+        self.letters.list()
+    }
+
+    pub(super) fn forget(&mut self, letter: &DeadLetter) -> Result<()> {
+        self.letters.remove(letter)
     }
 
     /// What failed without an answer goes again at once.
@@ -303,6 +316,9 @@ impl Core {
         while let Some(effect) = self.delivery.next(now) {
             match effect {
                 Effect::Send(outgoing) => effects.sends.push(outgoing),
+                Effect::GivenUp { events, outcome } => {
+                    effects.problems.extend(self.letters.add(&events, &outcome, now.unix_ms).err());
+                }
                 Effect::Settled { ids, outcome } => self.settle(ids, outcome, effects),
                 Effect::Paused { reason } => effects.paused.push(reason),
             }

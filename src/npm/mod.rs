@@ -130,6 +130,7 @@ impl Core {
         while let Some(effect) = self.delivery.next(now) {
             match effect {
                 Effect::Send(request) => self.host.send(request.batch as f64, &numbers(&request.ids), &request.body),
+                Effect::GivenUp { .. } => {}
                 Effect::Settled { ids, outcome } => {
                     let (status, reason) = outcome_text(&outcome);
                     self.host.settled(&numbers(&ids), status, &reason);

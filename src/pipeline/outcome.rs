@@ -16,6 +16,13 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// Whether somebody may want to look at the event, mend it and send it again.
+    pub(crate) fn makes_a_dead_letter(&self) -> bool {
+        matches!(self, Self::Rejected(_) | Self::Unknown | Self::Dropped(DropReason::Expired))
+    }
+}
+
 /// Why Amplitude refused an event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -69,8 +76,21 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    pub(super) const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::InvalidField, Self::MissingField, Self::IdLength, Self::Silenced, Self::TooLarge, Self::Unexplained];
+
+    /// Its name for logs and metrics, e.g. `invalid_field`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidField => "invalid_field",
+            Self::MissingField => "missing_field",
+            Self::IdLength => "id_length",
+            Self::Silenced => "silenced",
+            Self::TooLarge => "too_large",
+            Self::Unexplained => "unexplained",
+        }
+    }
 }
 
 impl Rejection {
@@ -89,5 +109,17 @@ impl Rejection {
 }
 
 impl DropReason {
-    pub(super) const ALL: [Self; 5] = [Self::Plugin, Self::Shutdown, Self::Store, Self::Expired, Self::Driver];
+    pub(crate) const ALL: [Self; 5] = [Self::Plugin, Self::Shutdown, Self::Store, Self::Expired, Self::Driver];
+
+    /// Its name for logs and metrics, e.g. `expired`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plugin => "plugin",
+            Self::Shutdown => "shutdown",
+            Self::Store => "store",
+            Self::Expired => "expired",
+            Self::Driver => "driver",
+        }
+    }
 }

@@ -15,7 +15,9 @@ mod memory;
 
 #[cfg(not(all(not(target_family = "wasm"), feature = "disk")))]
 pub(crate) use disk::DiskOptions;
-pub(crate) use disk::{Archive, Backlog, Journal, Place, Slot, SyncFile, Written, add_unsynced, open_disk, sync};
+pub(crate) use disk::{
+    Archive, Backlog, Journal, LetterFile, Place, Slot, SyncFile, Written, add_unsynced, letter_file, open_disk, sync,
+};
 #[cfg(all(not(target_family = "wasm"), feature = "disk"))]
 pub use disk::{DiskOptions, DiskSync};
 pub(crate) use memory::MemoryStore;

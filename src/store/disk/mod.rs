@@ -8,6 +8,7 @@ mod archive;
 mod folder;
 mod frame;
 mod journal;
+mod letters;
 mod notes;
 mod outage;
 mod ranges;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     archive::{Archive, Backlog},
     folder::Slot,
     journal::{Journal, Place, Written},
+    letters::LetterFile,
 };
 use crate::{
     Config, Error, ErrorKind, Result,
@@ -128,9 +130,18 @@ impl Config {
 /// [`crate::ErrorKind::Store`] that names the path and what the system said.
 pub(crate) fn open_disk(config: &Config) -> Result<Option<(Journal, Archive)>> {
     let Some(options) = &config.disk else { return Ok(None) };
-    let binding = binding(config);
-    let (own, left) = Slot::claim(&options.dir.join(format!("{binding:016x}")))?;
-    open_slots(own, left, binding).map(Some)
+    let (own, left) = Slot::claim(&root(config, options))?;
+    open_slots(own, left, binding(config)).map(Some)
+}
+
+/// Where the dead letters of a configuration are, in a folder that is open.
+pub(crate) fn letter_file(config: &Config) -> Option<LetterFile> {
+    let options = config.disk.as_ref()?;
+    Some(LetterFile::new(&root(config, options), config.dead_letter_bound()))
+}
+
+fn root(config: &Config, options: &DiskOptions) -> PathBuf {
+    options.dir.join(format!("{:016x}", binding(config)))
 }
 
 fn open_slots(own: Slot, left: Vec<Slot>, binding: u64) -> Result<(Journal, Archive)> {
