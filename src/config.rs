@@ -37,6 +37,18 @@ impl IngestionApi {
     }
 }
 
+/// What happens to a further event when the queue is at [`Config::queue_bytes`].
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum WhenFull {
+    /// `track` refuses it with [`crate::ErrorKind::Full`], and gives it back. The default.
+    #[default]
+    Refuse,
+    /// The oldest events make room, an eighth of the queue at a time, counted as [`crate::DropReason::Evicted`]. What is under way stays; where
+    /// that alone fills the queue, `track` refuses.
+    DropOldest,
+}
+
 /// What happens to an event that holds a string of more than 1024 characters (UTF-16 code units), which Amplitude shortens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
@@ -86,6 +98,7 @@ pub struct Config {
     pub(crate) batch_events: usize,
     batch_bytes: Option<usize>,
     pub(crate) queue_bytes: Option<usize>,
+    pub(crate) when_full: WhenFull,
     max_in_flight: usize,
     pub(crate) disk: Option<DiskOptions>,
     max_age: Option<Duration>,
@@ -113,6 +126,7 @@ impl Config {
             batch_events: limits::BATCH_EVENTS,
             batch_bytes: None,
             queue_bytes: None,
+            when_full: WhenFull::default(),
             disk: None,
             max_age: None,
             proxy_reply: None,
@@ -181,11 +195,18 @@ impl Config {
         self
     }
 
-    /// The bytes of events, as JSON, that may be pending; at this bound `track` answers [`crate::ErrorKind::Full`]. Default: 64 MB in
-    /// memory, 1 GB on the disk.
+    /// The bytes of events, as JSON, that may be pending; [`Config::when_full`] says what happens at this bound. Default: 64 MB in memory, 1 GB
+    /// on the disk.
     #[must_use]
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue_bytes = Some(bytes);
+        self
+    }
+
+    /// What happens to a further event when the queue is full. Default: [`WhenFull::Refuse`].
+    #[must_use]
+    pub fn when_full(mut self, policy: WhenFull) -> Self {
+        self.when_full = policy;
         self
     }
 

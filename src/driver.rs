@@ -31,7 +31,7 @@ use self::{
 use crate::{
     Error, ErrorKind, Event, Result,
     client::Receipt,
-    config::Config,
+    config::{Config, WhenFull},
     dead_letters::DeadLetter,
     delivery::Outgoing,
     pipeline::{BatchId, Counts, Failure, Outcome, RecordId, Reply, Report},
@@ -92,13 +92,21 @@ impl Shared {
         self.config.long_strings.check(event.long_strings())?;
         self.check_process()?;
         let unix_ms = platform::unix_ms();
-        let taken = {
+        let take = || {
             let mut inbox = lock(&self.inbox);
             inbox.check_open()?;
             if inbox.driver == DriverState::NotStarted {
                 self.start_driver(&mut inbox)?;
             }
-            inbox.take(event, ids, ticket, want_receipt, unix_ms)?
+            inbox.take(event, ids, ticket, want_receipt, unix_ms)
+        };
+        let taken = match take() {
+            Err(error) if error.kind() == ErrorKind::Full && self.config.when_full == WhenFull::DropOldest => {
+                self.core().evict(error.needed_bytes(), &self.inbox, platform::now());
+                self.signal.notify();
+                take()?
+            }
+            taken => taken?,
         };
         if taken.wake {
             self.signal.notify();

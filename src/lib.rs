@@ -67,7 +67,7 @@ pub mod fuzzing;
 
 pub use crate::{
     client::{Capacity, Client, Flush, Receipt, Settled},
-    config::{Config, IngestionApi, LongStrings},
+    config::{Config, IngestionApi, LongStrings, WhenFull},
     dead_letters::DeadLetter,
     error::{Error, ErrorKind, Result},
     event::{Event, EventBuilder, GroupIdentify, Identify, Number, Properties, PropertyValue, Revenue},

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amplitude_sdk::{Client, Config, DiskOptions, DiskSync, ErrorKind, Event, Notice, Outcome, ProjectKey};
+use amplitude_sdk::{Client, Config, DiskOptions, DiskSync, DropReason, ErrorKind, Event, Notice, Outcome, ProjectKey, WhenFull};
 
 use server::{PATIENCE, Server};
 
@@ -361,4 +361,31 @@ fn a_process_that_starts_in_an_outage_waits_as_its_predecessor_would_have() {
     assert_eq!(confirm(&server, 2), [1, 2]);
     assert_eq!(client.shutdown_blocking(PATIENCE).pending, 0);
     assert!(!key.join("outage").exists());
+}
+
+#[test]
+fn the_oldest_on_the_disk_make_room_where_the_policy_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let bound = 4_000_000;
+    let config = config(&server.url, dir.path()).queue_bytes(bound).when_full(WhenFull::DropOldest);
+    let client = Client::new(config).unwrap();
+    client.track(event(0)).unwrap();
+    let under_way = server.next();
+    let mut tracked = 1;
+    while client.counts().dropped < 10_000 {
+        assert!(tracked < 200_000, "the queue has no bound");
+        (0..500).for_each(|more| client.track(event(tracked + more)).unwrap());
+        tracked += 500;
+    }
+    let counts = client.counts();
+    assert_eq!(counts.dropped_for(DropReason::Evicted), counts.dropped);
+    assert!(counts.pending_bytes <= bound as u64, "{counts:?}");
+    under_way.confirm();
+    let flush = client.flush(PATIENCE);
+    let numbers = confirm(&server, counts.pending as usize - 1);
+    assert_ordered_by_device(&numbers);
+    assert_eq!(numbers.iter().min().copied(), Some(counts.dropped + 1), "the oldest went");
+    assert_eq!(wait(flush).pending, 0);
+    assert_eq!(client.counts().delivered + counts.dropped, u64::from(tracked));
 }

@@ -156,6 +156,20 @@ impl Core {
         self.delivery.pipeline.handle(Input::Flush { through: self.last_id }, now);
     }
 
+    /// Has the oldest events make room for a further one. An eighth of the queue at a time, so that it costs little for each.
+    pub(super) fn evict(&mut self, bytes: usize, inbox: &Mutex<Inbox>, now: Now) {
+        let mut left = bytes.max(self.bounds().queue / 8) as u64;
+        while left > 0 {
+            let freed = self.delivery.pipeline.evict(left, now);
+            left = left.saturating_sub(freed);
+            // On the disk the next ones are read, only to be given up.
+            if left > 0 && !self.recall_some(now) {
+                break;
+            }
+        }
+        self.rearm(inbox, now);
+    }
+
     /// What was refused or given up, and how many lines of its file cannot be read.
     pub(super) fn dead_letters(&mut self) -> Result<(Vec<DeadLetter>, usize)> {
         self.letters.list()
@@ -246,17 +260,23 @@ impl Core {
     fn recall(&mut self, now: Now, effects: &mut Effects) {
         let room = self.disk.memory_bound / 2;
         while self.has_backlog() && self.delivery.pipeline.counts().pending_bytes < room as u64 {
-            let before = self.delivery.backlog();
-            let lost = self.delivery.recall(room, now);
-            for flush in &mut self.flushes {
-                flush.report.settle(lost, &Outcome::Dropped(DropReason::Store));
-            }
+            let more = self.recall_some(now);
             // A flush covers what comes in only now.
             self.obey(now, effects);
-            if self.delivery.backlog() == before {
+            if !more {
                 break;
             }
         }
+    }
+
+    /// Reads back some of what stands on the disk alone. Answers whether there was any.
+    fn recall_some(&mut self, now: Now) -> bool {
+        let before = self.delivery.backlog();
+        let lost = self.delivery.recall(self.disk.memory_bound / 2, now);
+        for flush in &mut self.flushes {
+            flush.report.settle(lost, &Outcome::Dropped(DropReason::Store));
+        }
+        self.delivery.backlog() != before
     }
 
     /// Leaves nobody waiting for a driver that is gone. After an orderly end there is nobody.

@@ -242,6 +242,9 @@ impl Pipeline {
             return;
         }
         self.counts.settle(entries.len() as u64, &outcome);
+        if !self.purged.is_empty() {
+            self.purged.retain(|id| entries.iter().all(|entry| entry.id != *id));
+        }
         self.counts.pending_bytes -= u64::from(planted("a byte is counted twice"));
         self.counts.pending_bytes -= entries.iter().map(|entry| u64::from(entry.bytes)).sum::<u64>();
         self.actions.push_back(Action::Settle { ids: entries.iter().map(|entry| entry.id).collect(), outcome });

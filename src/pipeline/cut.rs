@@ -78,6 +78,7 @@ impl Pipeline {
         let oldest = secs(self.clock_ms).saturating_sub(self.config.max_age_secs);
         let expired = extract(&mut batch.entries, &mut |entry| entry.tracked_secs < oldest && entry.first_attempt == 0);
         self.settle(&expired, Outcome::Dropped(DropReason::Expired));
+        self.drop_purged(&mut batch.entries);
         if !planted("a throttled user's other device goes") {
             self.park(&mut batch, now);
         }

@@ -63,6 +63,14 @@ impl<V: Default> IdMap<V> {
         }
     }
 
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.slots.iter().flatten().map(|(_, value)| value)
+    }
+
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.slots.iter_mut().flatten().map(|(_, value)| value)
+    }
+
     pub(super) fn drain(&mut self) -> impl Iterator<Item = V> {
         self.len = 0;
         mem::take(&mut self.slots).into_iter().flatten().map(|(_, value)| value)

@@ -248,6 +248,21 @@ impl Lanes {
         self.timers.peek().map_or(u64::MAX, |Reverse((until, _))| *until)
     }
 
+    pub(super) fn parked(&self) -> impl Iterator<Item = &Entry> {
+        self.lanes.values().flat_map(|lane| &lane.parked)
+    }
+
+    /// Takes out parked records. A lane without any goes when its batch or its wait ends.
+    pub(super) fn take_out(&mut self, out: &mut dyn FnMut(&Entry) -> bool) -> Vec<Entry> {
+        let mut taken = Vec::new();
+        for lane in self.lanes.values_mut() {
+            let (gone, kept) = mem::take(&mut lane.parked).into_iter().partition::<VecDeque<_>, _>(&mut *out);
+            lane.parked = kept;
+            taken.extend(gone);
+        }
+        taken
+    }
+
     pub(super) fn drain(&mut self) -> Vec<Entry> {
         self.open.clear();
         self.timers.clear();

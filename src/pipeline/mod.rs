@@ -15,6 +15,7 @@ mod id_map;
 mod lanes;
 mod outcome;
 mod proxy_reply;
+mod removal;
 mod reply;
 mod seam;
 pub(crate) mod verdict;
@@ -126,6 +127,8 @@ pub(crate) struct Pipeline {
     not_before: u64,
     /// The last of them got no answer.
     unanswered: bool,
+    /// Those under way that are to be given up in place of being sent again.
+    purged: Vec<RecordId>,
     /// Bounds the requests that are cut from now on further than the configuration does. One record goes whatever its size.
     pub(crate) most_bytes: usize,
     paused: Option<&'static str>,
@@ -154,6 +157,7 @@ impl Pipeline {
             failures: 0,
             not_before: 0,
             unanswered: false,
+            purged: Vec::new(),
             most_bytes: usize::MAX,
             paused: None,
             armed: u64::MAX,

@@ -53,6 +53,10 @@ pub enum DropReason {
     Store,
     /// It waited longer than [`crate::Config::max_age`].
     Expired,
+    /// The queue was full and [`crate::WhenFull::DropOldest`] made room for newer events.
+    Evicted,
+    /// [`crate::Client::purge`] or one of its kind.
+    Purged,
     /// The task that delivers has failed: a defect of this crate, or of a hook of yours that ended it.
     Driver,
 }
@@ -109,7 +113,8 @@ impl Rejection {
 }
 
 impl DropReason {
-    pub(crate) const ALL: [Self; 5] = [Self::Plugin, Self::Shutdown, Self::Store, Self::Expired, Self::Driver];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Plugin, Self::Shutdown, Self::Store, Self::Expired, Self::Evicted, Self::Purged, Self::Driver];
 
     /// Its name for logs and metrics, e.g. `expired`.
     #[must_use]
@@ -119,6 +124,8 @@ impl DropReason {
             Self::Shutdown => "shutdown",
             Self::Store => "store",
             Self::Expired => "expired",
+            Self::Evicted => "evicted",
+            Self::Purged => "purged",
             Self::Driver => "driver",
         }
     }

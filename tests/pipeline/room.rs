@@ -2,7 +2,7 @@
 
 use std::{task::Poll, thread, time::Duration};
 
-use amplitude_sdk::{ErrorKind, Event};
+use amplitude_sdk::{DropReason, ErrorKind, Event, Outcome, WhenFull};
 
 use super::{
     client, config, event, poll,
@@ -105,4 +105,28 @@ fn an_empty_queue_has_room_for_whatever_is_asked() {
     assert!(poll(&mut little).is_ready());
     server.next().confirm();
     wait(impossible);
+}
+
+#[test]
+fn the_oldest_make_room_where_the_policy_says_so() {
+    let server = Server::start();
+    let client = client(config(&server).queue_bytes(20_000).batch_events(1).when_full(WhenFull::DropOldest));
+    let first = client.track_with_receipt(event(0)).unwrap();
+    let second = client.track_with_receipt(event(1)).unwrap();
+    let under_way = server.next();
+    let mut tracked = 2;
+    while client.counts().dropped == 0 {
+        assert!(tracked < 1000, "the queue has no bound");
+        client.track(event(tracked)).unwrap();
+        tracked += 1;
+    }
+    let counts = client.counts();
+    assert_eq!(counts.dropped_for(DropReason::Evicted), counts.dropped);
+    assert!(counts.pending_bytes <= 20_000 && (5..50).contains(&counts.dropped), "{counts:?}");
+    assert_eq!(wait(second.settled()), Outcome::Dropped(DropReason::Evicted));
+    under_way.confirm();
+    assert_eq!(wait(first.settled()), Outcome::Delivered);
+    server.confirm_all();
+    let report = client.shutdown_blocking(PATIENCE);
+    assert_eq!((report.pending, client.counts().delivered), (0, tracked - counts.dropped));
 }

@@ -26,7 +26,7 @@ use world::{OK, World, config, flush, reply, take};
 type Step = (u8, u8, u8, u32);
 
 fn schedules() -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec((0u8..12, any::<u8>(), any::<u8>(), 1u32..300), 1..160)
+    prop::collection::vec((0u8..14, any::<u8>(), any::<u8>(), 1u32..300), 1..160)
 }
 
 fn run(steps: Vec<Step>) {
@@ -79,6 +79,8 @@ fn the_invariants_find_every_planted_bug() {
         "a lost record is loaded again",
         "a late answer counts",
         "an abandoned record is settled twice",
+        "the newest make room",
+        "a purged event is sent again",
     ];
     for bug in bugs {
         PLANTED.set(bug);

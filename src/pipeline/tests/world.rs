@@ -102,6 +102,7 @@ pub(super) struct World {
     pub(super) confirmed: HashSet<RecordId>,
     guilty: HashSet<RecordId>,
     lost: HashSet<RecordId>,
+    purged: HashSet<RecordId>,
     abandoned: bool,
     /// In the end, a server that is kind and throttles by rate.
     throttles: Option<Server>,
@@ -150,7 +151,9 @@ impl World {
                 let now = self.now;
                 flush(self.pipeline(), now);
             }
-            _ if a < 6 => self.abandon(),
+            11 if a < 6 => self.abandon(),
+            12 => self.evict(u64::from(n) * 4),
+            13 if a < 100 => self.purge(u64::from(a % 4)),
             _ => self.answer_all(),
         }
         self.obey();
@@ -225,6 +228,38 @@ impl World {
     /// Somebody sets the wall clock, by a tenth of a day for each step.
     fn set_clock(&mut self, steps: i64) {
         self.now.unix_ms = self.now.unix_ms.saturating_add_signed(steps * (DAY_MS as i64) / 10);
+    }
+
+    /// The oldest that are not under way make room.
+    fn evict(&mut self, bytes: u64) {
+        let evictable = self.evictable();
+        let now = self.now;
+        let freed = self.pipeline().evict(bytes, now);
+        let mut expected = 0;
+        for id in evictable {
+            let is_due = expected < bytes;
+            let is_evicted = |action: &Action| matches!(action, Action::Settle { ids, .. } if ids.contains(&id));
+            assert_eq!(self.pipeline().actions.iter().any(is_evicted), is_due, "not the oldest make room");
+            expected += if is_due { u64::from(self.records[&id].bytes) } else { 0 };
+        }
+        assert_eq!(freed, expected);
+    }
+
+    /// In their order.
+    fn evictable(&self) -> Vec<RecordId> {
+        let loading = self.loads.iter().flat_map(|(_, ids)| ids);
+        let sending = self.loaded.values().flatten().chain(self.in_flight.values().flat_map(|(ids, _)| ids));
+        let under_way: HashSet<_> = loading.chain(sending).chain(&self.appends).collect();
+        // What the store answered waits for what it did not.
+        let stored = self.appends.iter().min().copied().unwrap_or(RecordId::MAX);
+        let ids = self.records.keys().filter(|id| **id < stored && !self.settled.contains(id) && !under_way.contains(id));
+        ids.copied().collect()
+    }
+
+    fn purge(&mut self, of_four: u64) {
+        let now = self.now;
+        self.pipeline().purge(&mut |id| id % 4 == of_four, now);
+        self.purged.extend(self.records.keys().filter(|id| **id % 4 == of_four));
     }
 
     fn abandon(&mut self) {
@@ -327,6 +362,7 @@ impl World {
         assert_eq!(record.held, Some(true), "the store does not hold it");
         assert!(!self.lost.contains(&id), "the store has lost it");
         assert!(!self.settled.contains(&id), "loaded after its end");
+        assert!(!self.purged.contains(&id), "loaded after it was purged");
         let until = self.lanes.get(&record.lane).max(self.users.get(&record.user)).copied().unwrap_or(0);
         assert!(until <= self.now.mono_ms, "a throttled id is to be sent");
         assert!(record.not_before <= self.now.mono_ms, "to be sent before its time");
@@ -368,6 +404,9 @@ impl World {
                 Outcome::Dropped(DropReason::Store) => {
                     assert!(record.held == Some(false) || self.lost.contains(&id), "the store holds it");
                 }
+                Outcome::Dropped(DropReason::Purged) => assert!(self.purged.contains(&id), "nobody wanted it forgotten"),
+                // Which ones, `evict` has checked.
+                Outcome::Dropped(DropReason::Evicted) => {}
                 Outcome::Dropped(_) => {
                     assert!(self.abandoned, "given up without a reason");
                     assert!(record.touched.is_none(), "the server may have it");
