@@ -19,6 +19,7 @@ use crate::{
     platform,
     plugin::{Flow, Notice},
     promise::Promise,
+    purge::{Purged, Whose},
 };
 
 /// Sends events to one Amplitude project.
@@ -201,6 +202,35 @@ impl Client {
     /// [`ErrorKind::Store`] when the file of the letters cannot be written.
     pub fn discard(&self, letter: &DeadLetter) -> Result<()> {
         self.0.0.discard(letter)
+    }
+
+    /// Forgets all events that wait, in memory and on the disk, and all dead letters. With a disk store their text is overwritten in the files
+    /// before this returns, also that of events whose outcome is known and whose file is not gone yet, and also in what processes of the
+    /// same folder have left; those that run forget what they have when it is called in them.
+    ///
+    /// What is on its way to Amplitude cannot be called back; see [`Purged::under_way`]. What Amplitude has is not touched.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] when a file cannot be changed; all else is forgotten. [`ErrorKind::Closed`] after [`Client::shutdown`], which lets
+    /// go of the folder.
+    pub fn purge(&self) -> Result<Purged> {
+        self.0.0.purge(Whose::Everybodys)
+    }
+
+    /// Forgets the events of one user, as [`Client::purge`] does all.
+    ///
+    /// # Errors
+    /// As [`Client::purge`].
+    pub fn purge_user(&self, user_id: &str) -> Result<Purged> {
+        self.0.0.purge(Whose::Users(user_id))
+    }
+
+    /// Forgets the events of one device, as [`Client::purge`] does all.
+    ///
+    /// # Errors
+    /// As [`Client::purge`].
+    pub fn purge_device(&self, device_id: &str) -> Result<Purged> {
+        self.0.0.purge(Whose::Devices(device_id))
     }
 
     /// Tells that the network is back, for programs that hear of it: what failed without an answer is tried again at once. What a server

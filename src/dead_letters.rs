@@ -9,6 +9,7 @@ use std::{
 use crate::{
     DropReason, Error, Event, Outcome, RejectReason, Rejection, Result,
     json::{self, Kind, Malformed, Reader},
+    purge::Whose,
     store::LetterFile,
 };
 
@@ -211,6 +212,25 @@ impl DeadLetters {
             file.tidy(&alive)?;
         }
         Ok((letters, broken))
+    }
+
+    /// Forgets those of somebody's events. Answers how many.
+    pub(crate) fn purge(&mut self, whose: Whose<'_>) -> Result<u64> {
+        let is_meant = |letter: &DeadLetter| whose.is(letter.event.as_bytes());
+        match self {
+            Self::Memory(newest) => {
+                let before = newest.letters.len();
+                newest.letters.retain(|letter| !is_meant(letter));
+                newest.bytes = newest.letters.iter().map(DeadLetter::bytes).sum();
+                Ok((before - newest.letters.len()) as u64)
+            }
+            Self::File(file) => {
+                let meant = read(&file.read()?).0.iter().filter(|letter| is_meant(letter)).count();
+                // Anew in any case: what was removed before may still stand there.
+                file.tidy(&|text| read(text).0.iter().filter(|letter| !is_meant(letter)).map(DeadLetter::to_json).collect())?;
+                Ok(meant as u64)
+            }
+        }
     }
 
     /// Forgets one that was sent again or that nobody needs.

@@ -3,10 +3,11 @@
 use std::mem;
 
 use crate::{
-    Error,
+    Error, Result,
     config::Config,
     context::Envelope,
     pipeline::{Action, BatchId, DropReason, Header, Input, Now, Outage, Outcome, Pipeline, RecordId},
+    purge::{Purged, Whose},
     store::{Archive, Backlog, MemoryStore, Place, Slot, Written},
 };
 
@@ -95,6 +96,32 @@ impl Delivery {
         self.enter(&records, now);
         self.pipeline.count_dropped(lost, DropReason::Store);
         lost
+    }
+
+    /// Forgets events: what waits in memory and on the disk, and what of it is still in files though its outcome is known. Counts them in
+    /// `purged`.
+    ///
+    /// # Errors
+    /// When a file could not be overwritten; the rest is done.
+    pub(crate) fn purge(&mut self, whose: Whose<'_>, purged: &mut Purged, now: Now) -> Result<()> {
+        let store = &mut self.store;
+        let mut text = Vec::new();
+        let mut is_meant = |id| {
+            text.clear();
+            store.load(&[id], &mut text) && whose.is(&text)
+        };
+        let (given_up, under_way) = self.pipeline.purge(&mut is_meant, now);
+        let mut unknown = Vec::new();
+        let mut result = Ok(());
+        if let Some(archive) = &mut self.archive {
+            let may_be = whose.may_be();
+            let is_meant = |header: &Header, event: &[u8]| may_be(header) && whose.is(event);
+            result = archive.forget(&is_meant, &given_up, &under_way, &mut unknown);
+        }
+        purged.events += (given_up.len() + unknown.len()) as u64;
+        purged.under_way += under_way.len() as u64;
+        self.pipeline.purge_unknown(unknown);
+        result
     }
 
     /// What stands on the disk alone.

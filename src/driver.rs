@@ -38,6 +38,7 @@ use crate::{
     platform::{self, Driver, Transport},
     plugin::{Notice, Progress},
     promise::{Promise, Signal, lock},
+    purge::{Purged, Whose},
     store::{SyncFile, open_disk, sync},
 };
 
@@ -213,6 +214,13 @@ impl Shared {
             self.notify(&Notice::Store { reason });
         }
         Ok(letters)
+    }
+
+    pub(crate) fn purge(&self, whose: Whose<'_>) -> Result<Purged> {
+        self.check_open()?;
+        let purged = self.core().purge(whose, &self.inbox, platform::now());
+        self.signal.notify();
+        purged
     }
 
     pub(crate) fn discard(&self, letter: &DeadLetter) -> Result<()> {

@@ -45,6 +45,7 @@ mod pipeline;
 mod platform;
 mod plugin;
 mod promise;
+mod purge;
 mod region;
 mod store;
 
@@ -74,6 +75,7 @@ pub use crate::{
     key::ProjectKey,
     pipeline::{Counts, DropReason, Outcome, ProxyReply, RejectReason, Rejection, Report},
     plugin::{Flow, Notice, Plugin, PluginError, Progress},
+    purge::Purged,
     region::Region,
 };
 

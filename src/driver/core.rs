@@ -14,6 +14,7 @@ use crate::{
     delivery::{Delivery, Effect},
     pipeline::{BatchId, Bounds, Counts, DropReason, Failure, Input, Now, Outcome, RecordId, Reply, Report, Wants, millis},
     promise::{Promise, lock},
+    purge::{Purged, Whose},
     store::{Archive, SyncFile, add_unsynced, letter_file},
 };
 
@@ -168,6 +169,20 @@ impl Core {
             }
         }
         self.rearm(inbox, now);
+    }
+
+    /// Forgets events, here and in what processes have left that are gone.
+    ///
+    /// # Errors
+    /// When a file could not be changed; the rest is done.
+    pub(super) fn purge(&mut self, whose: Whose<'_>, inbox: &Mutex<Inbox>, now: Now) -> Result<Purged> {
+        self.disk.adopt_at = 0;
+        self.adopt(inbox, now);
+        let mut purged = Purged::default();
+        let events = self.delivery.purge(whose, &mut purged, now);
+        let letters = self.letters.purge(whose).map(|letters| purged.dead_letters = letters);
+        self.rearm(inbox, now);
+        events.and(letters).map(|()| purged)
     }
 
     /// What was refused or given up, and how many lines of its file cannot be read.

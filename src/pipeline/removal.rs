@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::{BatchState, DropReason, Entry, Now, Outcome, Pipeline, RecordId, applied::extract, planted};
+use super::{Action, BatchState, DropReason, Entry, Now, Outcome, Pipeline, RecordId, applied::extract, planted};
 
 impl Pipeline {
     /// Gives up the oldest records that are not under way, until they free that many bytes. Answers how many bytes they did.
@@ -31,17 +31,30 @@ impl Pipeline {
     }
 
     /// Gives up the records of which `is_meant` says so. Those under way get the outcome that their reply tells, and are given up in place of
-    /// being sent again. Answers how many were given up, and which are under way.
-    pub(crate) fn purge(&mut self, is_meant: &mut dyn FnMut(RecordId) -> bool, now: Now) -> (u64, Vec<RecordId>) {
+    /// being sent again. Answers which were given up and which are under way, in rising order.
+    pub(crate) fn purge(&mut self, is_meant: &mut dyn FnMut(RecordId) -> bool, now: Now) -> (Vec<RecordId>, Vec<RecordId>) {
         let purged = self.take_out(&mut |entry| is_meant(entry.id), now);
         self.settle(&purged, Outcome::Dropped(DropReason::Purged));
         let under_way = self.batches.iter().filter(|batch| !matches!(batch.state, BatchState::Waiting { .. }));
         let storing = self.storing.iter().map(|storing| storing.entry.id);
         let others = storing.chain(under_way.flat_map(|batch| &batch.entries).map(|entry| entry.id));
-        let meant: Vec<_> = others.filter(|id| is_meant(*id)).collect();
+        let mut meant: Vec<_> = others.filter(|id| is_meant(*id)).collect();
+        meant.sort_unstable();
         self.purged.extend(&meant);
         self.purged.sort_unstable();
-        (purged.len() as u64, meant)
+        self.purged.dedup();
+        let mut given_up: Vec<_> = purged.iter().map(|entry| entry.id).collect();
+        given_up.sort_unstable();
+        (given_up, meant)
+    }
+
+    /// Gives up records that the store alone knew.
+    pub(crate) fn purge_unknown(&mut self, ids: Vec<RecordId>) {
+        if !ids.is_empty() {
+            let outcome = Outcome::Dropped(DropReason::Purged);
+            self.count_dropped(ids.len() as u64, DropReason::Purged);
+            self.actions.push_back(Action::Settle { ids, outcome });
+        }
     }
 
     /// Takes out what was purged while it was under way, from a batch that would be sent again.

@@ -139,6 +139,16 @@ impl Archive {
         match *self {}
     }
 
+    pub(crate) fn forget(
+        &mut self,
+        _: &dyn Fn(&Header, &[u8]) -> bool,
+        _: &[RecordId],
+        _: &[RecordId],
+        _: &mut Vec<RecordId>,
+    ) -> Result<()> {
+        match *self {}
+    }
+
     pub(crate) fn find_left(&self) -> Vec<Slot> {
         match *self {}
     }

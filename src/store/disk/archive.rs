@@ -28,14 +28,16 @@ pub(crate) struct Archive {
     own: Arc<Slot>,
     binding: u64,
     /// By number.
-    segments: Vec<Segment>,
+    pub(super) segments: Vec<Segment>,
     /// The highest number that a segment has had; a segment that is gone does not give its number back.
     newest: u32,
     /// Where the next record stands that is not in memory.
     cursor: RecordId,
     buffer: Vec<u8>,
     /// What the owner must hear: each says what cannot be read or written.
-    problems: Vec<Error>,
+    pub(super) problems: Vec<Error>,
+    /// Records that are overwritten when they are settled.
+    pub(super) forget_later: Vec<RecordId>,
     /// Records that a broken file has lost.
     lost: u64,
 }
@@ -52,6 +54,7 @@ impl Archive {
             cursor: 0,
             buffer: Vec::new(),
             problems: Vec::new(),
+            forget_later: Vec::new(),
             lost: 0,
         };
         for slot in [own].into_iter().chain(left.into_iter().map(Arc::new)) {
@@ -214,7 +217,8 @@ impl Archive {
 
     /// Notes that these records are settled, and deletes segments that hold no others. Records come with the bytes of their JSON.
     pub(crate) fn settle(&mut self, records: &[(RecordId, u32)]) {
-        self.tell(records, Told::Settled, |_, _| true);
+        self.tell(records, Told::Settled, |notes, at| !notes.settled.contains(at));
+        self.forget_settled(records);
         self.segments.retain(|segment| !segment.is_done() || segment.delete().is_err());
     }
 
@@ -263,7 +267,7 @@ impl Archive {
         }
     }
 
-    fn segment(&mut self, number: u32) -> Option<&mut Segment> {
+    pub(super) fn segment(&mut self, number: u32) -> Option<&mut Segment> {
         let at = self.segments.binary_search_by_key(&number, |segment| segment.number).ok()?;
         self.segments.get_mut(at)
     }

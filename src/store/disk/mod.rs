@@ -11,6 +11,7 @@ mod journal;
 mod letters;
 mod notes;
 mod outage;
+mod purge;
 mod ranges;
 mod segment;
 

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io, mem,
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -193,6 +194,10 @@ impl Segment {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        events_path(&self.slot.path, self.name)
     }
 
     pub(super) fn failed(&self, what: &str, error: Option<io::Error>) -> Error {

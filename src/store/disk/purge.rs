@@ -1,0 +1,132 @@
+//! Forgetting: records are overwritten where they stand, also those that are settled and whose segment is not gone yet.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Seek as _, Write as _},
+};
+
+use super::{
+    archive::Archive,
+    folder::failed,
+    frame,
+    journal::{START_BYTES, offset_of, record_id, segment_of},
+    notes::Told,
+    segment::Segment,
+};
+use crate::{
+    Result,
+    pipeline::{Header, RecordId},
+};
+
+/// What is to be forgotten; see [`Archive::forget`].
+struct Forget<'a> {
+    is_meant: &'a dyn Fn(&Header, &[u8]) -> bool,
+    given_up: &'a [RecordId],
+    under_way: &'a [RecordId],
+}
+
+impl Archive {
+    /// Overwrites the records that `is_meant` names, in all segments. Of those in memory, `given_up` is settled now and `under_way` later, both
+    /// in rising order; adds the numbers of those that nobody had in memory to `found`.
+    ///
+    /// # Errors
+    /// The first of what could not be done; the rest is done.
+    pub(crate) fn forget(
+        &mut self,
+        is_meant: &dyn Fn(&Header, &[u8]) -> bool,
+        given_up: &[RecordId],
+        under_way: &[RecordId],
+        found: &mut Vec<RecordId>,
+    ) -> Result<()> {
+        let forget = &Forget { is_meant, given_up, under_way };
+        self.forget_later.extend(under_way);
+        self.forget_later.sort_unstable();
+        let mut result = Ok(());
+        for segment in &mut self.segments {
+            let forgotten = segment.forget(forget, found);
+            result = result.and(forgotten);
+        }
+        self.segments.retain(|segment| !segment.is_done() || segment.delete().is_err());
+        result
+    }
+
+    /// Overwrites what was under way when it was to be forgotten, now that it is settled.
+    pub(super) fn forget_settled(&mut self, settled: &[(RecordId, u32)]) {
+        if self.forget_later.is_empty() {
+            return;
+        }
+        for &(id, bytes) in settled {
+            let Ok(at) = self.forget_later.binary_search(&id) else { continue };
+            self.forget_later.remove(at);
+            let erased = self.segment(segment_of(id)).map(|segment| segment.erase(&[(offset_of(id), bytes)]));
+            self.problems.extend(erased.and_then(Result::err));
+        }
+    }
+}
+
+impl Segment {
+    fn forget(&mut self, forget: &Forget<'_>, found: &mut Vec<RecordId>) -> Result<()> {
+        let path = self.path();
+        let unread = |error| failed("cannot be read", &path, Some(error));
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(unread(error)),
+        };
+        let end = bytes.len().min(self.end as usize);
+        let (mut at, mut erased) = (START_BYTES as usize, Vec::new());
+        while at < end {
+            let Ok(frame) = frame::read(&bytes[at..end]) else {
+                at += frame::resync(&bytes[at..end]);
+                continue;
+            };
+            // A segment is far below 4 GiB.
+            let place = at as u32;
+            at += frame.bytes();
+            if !(forget.is_meant)(&frame.header, frame.record) {
+                continue;
+            }
+            let id = record_id(self.number, place);
+            if forget.under_way.binary_search(&id).is_ok() {
+                continue;
+            }
+            if !self.notes.settled.contains(place) {
+                if forget.given_up.binary_search(&id).is_err() {
+                    self.seen += 1;
+                    found.push(id);
+                }
+                self.notes.tell(place..at as u32, 1, Told::Settled);
+            }
+            erased.push((place, frame.record.len() as u32));
+        }
+        // First the notes: what they call settled is not looked at again.
+        self.notes.write().map_err(|error| failed("cannot be written", self.notes.path(), Some(error)))?;
+        self.erase(&erased)
+    }
+
+    /// Overwrites records, told by their places and the bytes of their JSON, all but the mark and the length.
+    fn erase(&self, records: &[(u32, u32)]) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let path = self.path();
+        let erase = || {
+            let mut file = OpenOptions::new().write(true).open(&path)?;
+            for &(place, bytes) in records {
+                zero(&mut file, u64::from(place) + 8, frame::HEAD - 8 + bytes as usize)?;
+            }
+            file.sync_data()
+        };
+        erase().map_err(|error| failed("cannot be overwritten", &path, Some(error)))
+    }
+}
+
+fn zero(file: &mut File, from: u64, mut bytes: usize) -> io::Result<()> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    file.seek(io::SeekFrom::Start(from))?;
+    while bytes > 0 {
+        let some = bytes.min(ZEROS.len());
+        file.write_all(&ZEROS[..some])?;
+        bytes -= some;
+    }
+    Ok(())
+}
