@@ -171,10 +171,16 @@ impl Shared {
     }
 
     pub(crate) fn counts(&self) -> Counts {
+        if self.check_process().is_err() {
+            return Counts::default();
+        }
         self.core().counts()
     }
 
     pub(crate) fn pending_json(&self) -> String {
+        if self.check_process().is_err() {
+            return String::from("[]");
+        }
         let text = self.core().pending_json();
         String::from_utf8(text).unwrap_or_default()
     }
@@ -304,6 +310,8 @@ impl Drop for Guarded {
     fn drop(&mut self) {
         let mut effects = Effects::default();
         lock(&self.core).end(&self.inbox, platform::now(), &mut effects);
+        // What is on the disk is for the next client, before anybody hears of the end.
+        lock(&self.core).close(&self.inbox, platform::now());
         self.tell(effects);
     }
 }
@@ -368,8 +376,9 @@ impl Shared {
 
     fn tell(&self, effects: Effects) {
         if let Some(Sync { files, receipts }) = effects.sync {
-            let synced = sync(&files);
-            receipts.into_iter().for_each(|receipt| receipt.stored.set(synced));
+            let synced = sync(&files).inspect_err(|error| self.notify(&Notice::Store { reason: error.with_reasons() }));
+            let stored = synced.map_err(|error| error.kind());
+            receipts.into_iter().for_each(|receipt| receipt.stored.set(stored));
         }
         for (ids, outcome) in &effects.settled {
             self.progress(&Progress::Settled { ids, outcome });

@@ -70,4 +70,22 @@ fn a_driver_that_panics_leaves_nobody_waiting() {
     assert_eq!((counts.accepted, counts.unknown, counts.pending), (1, 1, 0));
     // Nothing is pending, so that there is nothing to wait for.
     assert_eq!(client.shutdown_blocking(Duration::from_secs(3600)).pending, 0);
+    drop(client);
+
+    // What is on the disk is free for others, though the client with the broken driver is still there.
+    #[cfg(feature = "disk")]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let key = ProjectKey::new("demo0000000000000000000000000key").unwrap();
+        let config = Config::new(key)
+            .server_url(portal())
+            .flush_interval(Duration::from_millis(5))
+            .disk(amplitude_sdk::DiskOptions::new(dir.path()));
+        let client = Client::new(config.clone()).unwrap();
+        let receipt = client.track_with_receipt(event()).unwrap();
+        assert_eq!(runtime.block_on(receipt.settled()), Outcome::Kept);
+        client.flush_blocking(Duration::from_secs(3600));
+        let next = Client::new(config).unwrap();
+        assert_eq!((next.counts().pending, client.counts().pending), (1, 1));
+    }
 }

@@ -1,7 +1,7 @@
 //! In place of the disk store where there is none: types without a value, so that nobody else asks which build this is.
 
 use crate::{
-    Config, Error, ErrorKind, Result,
+    Config, Error, Result,
     pipeline::{Header, Outage, RecordId},
     store::MemoryStore,
 };
@@ -40,7 +40,7 @@ pub(crate) fn letter_file(_: &Config) -> Option<LetterFile> {
 
 pub(crate) fn add_unsynced(_: &mut Vec<SyncFile>, _: &[Written]) {}
 
-pub(crate) fn sync(_: &[SyncFile]) -> Result<(), ErrorKind> {
+pub(crate) fn sync(_: &[SyncFile]) -> Result<()> {
     Ok(())
 }
 

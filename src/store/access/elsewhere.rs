@@ -2,6 +2,7 @@
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
+    io,
     path::Path,
 };
 
@@ -13,6 +14,11 @@ pub(super) fn private_folder(builder: &mut DirBuilder) -> &mut DirBuilder {
 
 pub(super) fn private_file(options: &mut OpenOptions) -> &mut OpenOptions {
     options
+}
+
+/// Folders cannot be opened as files there.
+pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 pub(super) fn check_private(_: &Path, _: &File) -> Result<(), Refused> {

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
@@ -14,6 +15,11 @@ pub(super) fn private_folder(builder: &mut DirBuilder) -> &mut DirBuilder {
 
 pub(super) fn private_file(options: &mut OpenOptions) -> &mut OpenOptions {
     options.mode(0o600)
+}
+
+/// Brings the names of new files in a folder to the disk itself.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 /// Who else may write to a folder could put in what this process sends, or take away what it has promised to send. `own`: a file that this

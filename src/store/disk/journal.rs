@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    SyncFile,
     folder::{self, Slot, events_path, failed},
     frame,
 };
@@ -64,8 +65,8 @@ pub(crate) struct Place {
 
 impl Written {
     /// The file to bring to the disk.
-    pub(crate) fn sync_file(&self) -> Arc<File> {
-        Arc::clone(&self.file)
+    pub(crate) fn sync_file(&self) -> SyncFile {
+        SyncFile { file: Arc::clone(&self.file), slot: Arc::clone(&self.slot) }
     }
 }
 
@@ -73,6 +74,7 @@ impl Written {
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
     file: Arc<File>,
+    slot: Arc<Slot>,
     pub(super) number: u32,
     pub(super) end: u32,
     pub(super) records: u32,
@@ -147,7 +149,7 @@ impl Journal {
 }
 
 impl Open {
-    fn new(slot: &Slot, number: u32, binding: u64) -> Result<Self> {
+    fn new(slot: &Arc<Slot>, number: u32, binding: u64) -> Result<Self> {
         let path = events_path(&slot.path, number);
         let open = || {
             let file = folder::private(OpenOptions::new().append(true).create_new(true)).open(&path)?;
@@ -155,7 +157,8 @@ impl Open {
             Ok(file)
         };
         let file = open().map_err(|error| failed("cannot be written", &path, Some(error)))?;
-        let written = Written { file: Arc::new(file), number, end: START_BYTES, records: 0, closed: false };
+        let written =
+            Written { file: Arc::new(file), slot: Arc::clone(slot), number, end: START_BYTES, records: 0, closed: false };
         Ok(Self { written, path })
     }
 }

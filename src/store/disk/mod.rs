@@ -23,8 +23,9 @@ pub(crate) use self::{
     journal::{Journal, Place, Written},
     letters::LetterFile,
 };
+use super::access;
 use crate::{
-    Config, Error, ErrorKind, Result,
+    Config, Error, Result,
     pipeline::{fnv1a, millis},
 };
 
@@ -97,21 +98,35 @@ impl DiskOptions {
     }
 }
 
-/// A file to bring to the disk.
-pub(crate) type SyncFile = Arc<File>;
+/// A file to bring to the disk, and the folder that it is in.
+#[derive(Clone)]
+pub(crate) struct SyncFile {
+    file: Arc<File>,
+    slot: Arc<Slot>,
+}
+
+impl SyncFile {
+    fn sync(&self) -> Result<()> {
+        let synced = self.file.sync_data().and_then(|()| access::sync_folder(&self.slot.path));
+        synced.map_err(|error| folder::failed("cannot be brought to the disk itself", &self.slot.path, Some(error)))
+    }
+}
 
 /// Adds the files that were written to those that are to be brought to the disk, each once.
 pub(crate) fn add_unsynced(files: &mut Vec<SyncFile>, written: &[Written]) {
     for file in written.iter().map(Written::sync_file) {
-        if !files.iter().any(|known| Arc::ptr_eq(known, &file)) {
+        if !files.iter().any(|known| Arc::ptr_eq(&known.file, &file.file)) {
             files.push(file);
         }
     }
 }
 
 /// Brings files to the disk itself.
-pub(crate) fn sync(files: &[SyncFile]) -> Result<(), ErrorKind> {
-    files.iter().try_for_each(|file| file.sync_data()).map_err(|_| ErrorKind::Store)
+///
+/// # Errors
+/// [`crate::ErrorKind::Store`] that names the folder and what the system said.
+pub(crate) fn sync(files: &[SyncFile]) -> Result<()> {
+    files.iter().try_for_each(SyncFile::sync)
 }
 
 /// What only native builds with a disk store have.

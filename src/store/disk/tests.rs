@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    ErrorKind,
     pipeline::{Header, RecordId},
     store::MemoryStore,
 };
