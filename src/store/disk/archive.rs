@@ -29,6 +29,8 @@ pub(crate) struct Archive {
     binding: u64,
     /// By number.
     pub(super) segments: Vec<Segment>,
+    /// Numbers of those whose notes are to be written, or that may be done.
+    touched: Vec<u32>,
     /// The highest number that a segment has had; a segment that is gone does not give its number back.
     newest: u32,
     /// Where the next record stands that is not in memory.
@@ -50,6 +52,7 @@ impl Archive {
             own: Arc::clone(&own),
             binding,
             segments: Vec::new(),
+            touched: Vec::new(),
             newest: 0,
             cursor: 0,
             buffer: Vec::new(),
@@ -93,6 +96,7 @@ impl Archive {
                 Ok(Some(mut segment)) => {
                     if let Err(error) = segment.notes.write() {
                         self.problems.push(failed("cannot be written", segment.notes.path(), Some(error)));
+                        self.touched.push(number);
                     }
                     self.newest = number;
                     self.segments.push(segment);
@@ -129,6 +133,7 @@ impl Archive {
                 segment.records = change.records;
                 if change.closed {
                     segment.close();
+                    self.touch(change.number);
                 }
             }
         }
@@ -173,7 +178,7 @@ impl Archive {
         let mut recalled = Vec::new();
         let mut bytes = 0;
         while bytes < most {
-            let Ok(at) = self.segments.binary_search_by_key(&segment_of(self.cursor), |segment| segment.number) else {
+            let Some(at) = self.position(segment_of(self.cursor)) else {
                 // Its segment is settled and gone.
                 match self.segments.iter().find(|segment| record_id(segment.number, START_BYTES) >= self.cursor) {
                     Some(next) => self.cursor = record_id(next.number, START_BYTES),
@@ -186,7 +191,11 @@ impl Archive {
             let mut offset = offset_of(self.cursor).max(START_BYTES);
             if offset >= segment.end {
                 if segment.closed {
-                    self.lost += u64::from(segment.read_through());
+                    let (number, lost) = (segment.number, segment.read_through());
+                    if lost > 0 {
+                        self.lost += u64::from(lost);
+                        self.touch(number);
+                    }
                     if !is_last {
                         self.cursor = record_id(self.segments[at + 1].number, START_BYTES);
                         continue;
@@ -217,19 +226,28 @@ impl Archive {
 
     /// Notes that these records are settled, and deletes segments that hold no others. Records come with the bytes of their JSON.
     pub(crate) fn settle(&mut self, records: &[(RecordId, u32)]) {
-        self.tell(records, Told::Settled, |notes, at| !notes.settled.contains(at));
+        self.tell(records, Told::Settled, |notes, at| notes.settled.end_of(at).is_none());
         self.forget_settled(records);
-        self.segments.retain(|segment| !segment.is_done() || segment.delete().is_err());
+        for number in mem::take(&mut self.touched) {
+            let Some(at) = self.position(number) else { continue };
+            let segment = &self.segments[at];
+            if segment.is_done() && segment.delete().is_ok() {
+                self.segments.remove(at);
+            } else if segment.is_done() || segment.notes.has_unwritten() {
+                // Next time.
+                self.touched.push(number);
+            }
+        }
     }
 
     /// Notes when the first attempt was made at those of the records that had none.
     pub(crate) fn attempted(&mut self, records: &[(RecordId, u32)], secs: u32) {
-        self.tell(records, Told::Attempted(secs), |notes, at| !notes.attempted.contains(at));
+        self.tell(records, Told::Attempted(secs), |notes, at| notes.first_attempt(at) == 0);
     }
 
     /// Notes that the last attempt did not reach the server, for those that it was the first of.
     pub(crate) fn not_attempted(&mut self, records: &[(RecordId, u32)]) {
-        self.tell(records, Told::NotAttempted, |notes, at| notes.attempted.contains(at));
+        self.tell(records, Told::NotAttempted, |notes, at| notes.first_attempt(at) != 0);
     }
 
     /// One note for records that stand one behind the other.
@@ -250,10 +268,9 @@ impl Archive {
             run.records += 1;
         }
         self.note(run, told);
-        for segment in &mut self.segments {
-            if planted("notes are not written") {
-                continue;
-            }
+        for &number in &self.touched {
+            let Some(at) = self.position(number).filter(|_| !planted("notes are not written")) else { continue };
+            let segment = &mut self.segments[at];
             if let Err(error) = segment.notes.write() {
                 let error = failed("cannot be written; what was settled may be sent again", segment.notes.path(), Some(error));
                 self.problems.push(error);
@@ -264,12 +281,23 @@ impl Archive {
     fn note(&mut self, run: Run, told: Told) {
         if let Some(segment) = self.segment(run.number).filter(|_| run.records > 0) {
             segment.notes.tell(run.start..run.end, run.records, told);
+            self.touch(run.number);
+        }
+    }
+
+    fn touch(&mut self, number: u32) {
+        if !self.touched.contains(&number) {
+            self.touched.push(number);
         }
     }
 
     pub(super) fn segment(&mut self, number: u32) -> Option<&mut Segment> {
-        let at = self.segments.binary_search_by_key(&number, |segment| segment.number).ok()?;
+        let at = self.position(number)?;
         self.segments.get_mut(at)
+    }
+
+    fn position(&self, number: u32) -> Option<usize> {
+        self.segments.binary_search_by_key(&number, |segment| segment.number).ok()
     }
 
     /// A run of failures that an earlier process met.

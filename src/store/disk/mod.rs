@@ -5,6 +5,7 @@
 //! the driver the [`Archive`]; they share files and no lock.
 
 mod archive;
+mod attempts;
 mod folder;
 mod frame;
 mod journal;

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{folder, ranges::Ranges};
+use super::{attempts::Attempts, folder, ranges::Ranges};
 use crate::pipeline::planted;
 
 const BYTES: usize = 20;
@@ -59,9 +59,8 @@ pub(super) struct Notes {
     pub(super) settled_records: u32,
     /// How many records a closed segment holds.
     pub(super) closed: Option<u32>,
-    /// Records whose first attempt is noted, and when an earlier process made it; the newest last.
-    pub(super) attempted: Ranges,
-    attempts: Vec<(Range<u32>, u32)>,
+    /// Of what is not settled.
+    attempts: Attempts,
 }
 
 impl Notes {
@@ -73,8 +72,7 @@ impl Notes {
             settled: Ranges::default(),
             settled_records: 0,
             closed: None,
-            attempted: Ranges::default(),
-            attempts: Vec::new(),
+            attempts: Attempts::default(),
         }
     }
 
@@ -89,13 +87,7 @@ impl Notes {
         for note in bytes.as_chunks::<BYTES>().0 {
             let [start, end, records, code, sum] = words(note);
             if crc32fast::hash(&note[..16]) == sum && start <= end {
-                let (range, told) = (start..end, Told::of(code));
-                match told {
-                    Told::Attempted(secs) => notes.attempts.push((range.clone(), secs)),
-                    Told::NotAttempted => notes.attempts.push((range.clone(), 0)),
-                    Told::Settled | Told::Closed => {}
-                }
-                notes.apply(range, records, told);
+                notes.apply(start..end, records, Told::of(code));
             }
         }
         // A note that was cut off would put those behind it out of step.
@@ -132,9 +124,13 @@ impl Notes {
         if self.unwritten.is_empty() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::StorageFull)) }
     }
 
+    pub(super) fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
     /// When the first attempt was made at the record there; 0: it was not.
     pub(super) fn first_attempt(&self, at: u32) -> u32 {
-        self.attempts.iter().rev().find(|(range, _)| range.contains(&at)).map_or(0, |(_, secs)| *secs)
+        self.attempts.at(at)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -144,12 +140,13 @@ impl Notes {
     fn apply(&mut self, range: Range<u32>, records: u32, told: Told) {
         match told {
             Told::Settled => {
-                self.settled.insert(range);
+                self.settled.insert(range.clone());
+                self.attempts.set(range, 0);
                 self.settled_records = self.settled_records.saturating_add(records);
             }
             Told::Closed => self.closed = Some(records),
-            Told::NotAttempted => self.attempted.remove(&range),
-            Told::Attempted(_) => self.attempted.insert(range),
+            Told::NotAttempted => self.attempts.set(range, 0),
+            Told::Attempted(secs) => self.attempts.set(range, secs),
         }
     }
 }

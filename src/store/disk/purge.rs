@@ -89,7 +89,7 @@ impl Segment {
             if forget.under_way.binary_search(&id).is_ok() {
                 continue;
             }
-            if !self.notes.settled.contains(place) {
+            if self.notes.settled.end_of(place).is_none() {
                 if forget.given_up.binary_search(&id).is_err() {
                     self.seen += 1;
                     found.push(id);
