@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use amplitude_sdk::{Client, Config, DiskOptions, Event, ProjectKey};
+use amplitude_sdk::{Client, Config, DiskOptions, ErrorKind, Event, ProjectKey};
 use nix::sys::resource::{UsageWho, getrusage};
 
 fn main() -> ExitCode {
@@ -76,11 +76,11 @@ fn run() -> Result<(), Box<dyn Error>> {
         if let Some(ids) = &mut ids {
             let id = format!("load-{}-{i}", std::process::id());
             event = event.insert_id(&id);
-            client.track(event.build()?)?;
+            track(&client, event.build()?, start + deadline)?;
             writeln!(ids, "{id}")?;
             ids.flush()?;
         } else {
-            client.track(event.build()?)?;
+            track(&client, event.build()?, start + deadline)?;
         }
     }
     let enqueued = start.elapsed();
@@ -105,6 +105,22 @@ fn run() -> Result<(), Box<dyn Error>> {
         usage.max_rss() as f64 / 1000.0,
     );
     Ok(())
+}
+
+/// Tracks an event. Where the store has no room for it, e.g. because the disk is full, it is tried again until there is, as by a program that
+/// must lose none.
+fn track(client: &Client, mut event: Event, until: Instant) -> Result<(), Box<dyn Error>> {
+    loop {
+        let error = match client.track(event) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if !matches!(error.kind(), ErrorKind::Full | ErrorKind::Store) || Instant::now() >= until {
+            return Err(error.into());
+        }
+        thread::sleep(Duration::from_millis(10));
+        event = error.into_event().ok_or("a refused event did not come back")?;
+    }
 }
 
 fn names(kind: &str) -> Vec<String> {

@@ -21,6 +21,8 @@ export const FAULTS = {
   'connection refused': 'refused',
   'broken connections': () => ({ resets: true }),
   'lost answers': () => ({ takes: true, resets: true }),
+  // The disk is the client's own.
+  'full disk': () => unavailable,
   'captive portal': () => page(200, 'Please log in'),
 }
 

@@ -22,6 +22,7 @@ const SCENARIOS = {
   'broken connections': { seconds: 60, title: 'Broken connections: reset, nothing taken' },
   'lost answers': { seconds: 60, title: 'Lost answers: taken, then reset' },
   'captive portal': { seconds: 60, title: 'Captive portal: 200 with a page' },
+  'full disk': { seconds: 60, title: 'Full disk: 400 kB, and 503 meanwhile' },
 }
 const EVENTS = 2000
 /** How long all is well before the fault, how long events are still tracked after it, and how long is waited then. */
@@ -87,6 +88,22 @@ function disk(load) {
   }
 }
 
+/** The disk store's client on a disk of 400 kB, in a namespace of its own, or why there is none. */
+function smallDisk(client) {
+  const mount = 'mkdir -p "$DIR" && mount -t tmpfs -o size=400k none "$DIR" && exec "$0"'
+  const command = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', mount]
+  const dir = mkdtempSync(join(tmpdir(), 'amplitude-sdk-faults-'))
+  try {
+    execFileSync(command[0], [...command.slice(1), 'true'], { env: { ...process.env, DIR: dir }, stdio: 'pipe' })
+    return [{ ...client, command: [...command, ...client.command] }]
+  } catch (error) {
+    console.error(`left out: the full disk: ${String(error.stderr ?? error).trim()}`)
+    return []
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
+
 async function main([load, python, ...names]) {
   const unknown = names.filter((name) => !(name in SCENARIOS))
   if (!load || !python || unknown.length) {
@@ -101,7 +118,9 @@ async function main([load, python, ...names]) {
   const chosen = names.length ? names : Object.keys(SCENARIOS)
   const longest = Math.max(...chosen.map((name) => SCENARIOS[name].seconds)) + BEFORE_S + AFTER_S + WAIT_S
   console.error(`${chosen.length} scenarios with ${clients.length} clients, at most ${Math.ceil(longest / 60)} minutes`)
-  const rows = chosen.flatMap((fault) => clients.map((client) => ({ fault, client })))
+  // The others have nothing on the disk.
+  const meeting = (fault) => (fault === 'full disk' ? clients.filter(({ env }) => env.STORE === 'disk').flatMap(smallDisk) : clients)
+  const rows = chosen.flatMap((fault) => meeting(fault).map((client) => ({ fault, client })))
   const runs = await Promise.allSettled(
     rows.map(async ({ fault, client }) => {
       const { seconds, title } = SCENARIOS[fault]

@@ -112,10 +112,10 @@ impl Journal {
             }
             Err(error) => {
                 let path = open.path.clone();
-                // What was written of it would stand before the next record. Where it cannot be taken back, the next one starts a new segment.
-                if open.written.file.set_len(u64::from(open.written.end)).is_err() {
-                    self.close();
-                }
+                // What was written of it is taken back; where that fails, readers pass over it. The disk may be full: its space comes back when
+                // this segment is settled, and for that it must have ended.
+                let _ = open.written.file.set_len(u64::from(open.written.end));
+                self.close();
                 Err(failed("cannot be written", &path, Some(error)))
             }
         }
