@@ -14,12 +14,17 @@ use crate::{
     store::{Journal, MemoryStore, Place, Written},
 };
 
+/// By how much a clock is set back when it is corrected, as against set anew.
+const CORRECTION_MS: u64 = 60_000;
+
 pub(super) struct Inbox {
     bounds: Bounds,
     insert_ids: InsertIds,
     /// The record being sealed; kept for its capacity.
     record: String,
     next_id: RecordId,
+    /// When the last event was stamped.
+    last_ms: u64,
     /// Bytes of all that is not settled, as far as the driver has told.
     queued_bytes: usize,
     rooms: Rooms,
@@ -101,6 +106,7 @@ impl Inbox {
             insert_ids: InsertIds::new(),
             record: String::new(),
             next_id: 1,
+            last_ms: 0,
             queued_bytes: 0,
             rooms: Rooms::default(),
             wants: Wants::default(),
@@ -123,13 +129,18 @@ impl Inbox {
         ids: IdHashes,
         ticket: Option<Ticket>,
         want_receipt: bool,
-        unix_ms: u64,
+        mut unix_ms: u64,
     ) -> Result<Taken> {
         let keep = match ticket {
             Some(ticket) => self.rooms.leave(ticket),
             None => self.rooms.kept(),
         };
         self.record.clear();
+        // A clock that is corrected by a little must not turn the order of a device's events round. One that was wrong by more is believed.
+        if (1..CORRECTION_MS).contains(&self.last_ms.saturating_sub(unix_ms)) {
+            unix_ms = self.last_ms;
+        }
+        self.last_ms = unix_ms;
         let stamp = Stamp {
             time_ms: i64::try_from(unix_ms).unwrap_or(i64::MAX),
             insert_id: self.insert_ids.next(),
@@ -270,4 +281,25 @@ impl Inbox {
 
 fn as_usize(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Event, ProjectKey, driver::by_hand::ByHand, pipeline::Now};
+
+    #[test]
+    fn a_corrected_clock_does_not_turn_the_order_round_and_one_set_anew_is_believed() {
+        let key = ProjectKey::new("demo0000000000000000000000000key").unwrap();
+        let mut client = ByHand::new(Config::new(key), 7).unwrap();
+        let event = Event::builder("counted").device_id("device-1").build().unwrap();
+        let base = 1_760_000_000_000;
+        for unix_ms in [base, base - 900, base + 5, base - 3_600_000, base - 3_599_000] {
+            client.track(&event, unix_ms).unwrap();
+        }
+        let now = Now { mono_ms: 1, unix_ms: base };
+        client.flush(now);
+        let body: serde_json::Value = serde_json::from_slice(&client.step(now).sends[0].body).unwrap();
+        let times: Vec<_> = body["events"].as_array().unwrap().iter().map(|event| event["time"].as_u64().unwrap()).collect();
+        assert_eq!(times, [base, base, base + 5, base - 3_600_000, base - 3_599_000]);
+    }
 }
