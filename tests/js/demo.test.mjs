@@ -8,9 +8,9 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { KEY, emulator, folder, listening, root } from './support.mjs'
+import { KEY, built, emulator, folder, listening, root } from './support.mjs'
 
-const server = join(root, 'target/debug/examples/demo')
+const server = join(built, 'examples/demo')
 const SECRET = 'fake0000000000000000000000000key'
 const KEYS = { AMPLITUDE_API_KEY: KEY, AMPLITUDE_SECRET_KEY: SECRET }
 const environment = { PATH: process.env.PATH, NO_PROXY: '127.0.0.1' }

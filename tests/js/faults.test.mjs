@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { faultServer } from '../../scripts/faults-server.mjs'
 import { ours, run } from '../../scripts/faults.mjs'
-import { root, until } from './support.mjs'
+import { built, until } from './support.mjs'
 
 const timeout = 60_000
 
@@ -65,7 +65,7 @@ test('in a brown-out three of ten requests fail, half of them after their events
 const short = { events: 300, before: 0.5, seconds: 2, after: 0.5, wait: 30 }
 
 test('this crate loses nothing of what it was tracking while answers were lost', { timeout }, async () => {
-  const counted = await run(ours(join(root, 'target/debug/examples/load')), { ...short, fault: 'lost answers' })
+  const counted = await run(ours(join(built, 'examples/load')), { ...short, fault: 'lost answers' })
   const { tracked, delivered, lost, told } = counted
   assert.deepEqual({ tracked, delivered, lost, told }, { tracked: 300, delivered: 300, lost: 0, told: 300 })
   // It met the fault, and nothing came again but what had been taken without an answer.

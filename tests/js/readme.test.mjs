@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { KEY, application, emulator, folder, installed, launch, open, root, run, serve, until } from './support.mjs'
+import { KEY, application, built, emulator, folder, installed, launch, open, root, run, serve, until } from './support.mjs'
 
 const timeout = 60_000
 
@@ -77,7 +77,7 @@ test('the first Rust example is the program, and the program delivers its two ev
 
   const it = await emulator(t)
   const env = { PATH: process.env.PATH, AMPLITUDE_API_KEY: KEY, AMPLITUDE_SERVER_URL: it.httpV2 }
-  const { status, stdout, stderr } = spawnSync(join(root, 'target/debug/examples/two_events'), { env, encoding: 'utf8', timeout: 30_000 })
+  const { status, stdout, stderr } = spawnSync(join(built, 'examples/two_events'), { env, encoding: 'utf8', timeout: 30_000 })
   assert.deepEqual([status, stdout, stderr], [0, '2 delivered, 0 rejected, 0 not sent\n', ''])
   const events = await it.events()
   assert.deepEqual(events.map(({ user_id, event_type, event_properties }) => [user_id, event_type, event_properties]), [

@@ -11,6 +11,8 @@ import { chromium } from 'playwright-core'
 export const root = resolve(import.meta.dirname, '../..')
 /** The package as `scripts/build-npm` leaves it. */
 export const pkg = join(root, 'pkg')
+/** Where cargo leaves programs: in the folder that it is told, where it is told one. */
+export const built = resolve(root, process.env.CARGO_TARGET_DIR || 'target', 'debug')
 /** The emulator's default project. */
 export const KEY = 'demo0000000000000000000000000key'
 
@@ -31,7 +33,7 @@ function json(url, body) {
 
 /** Starts a program of this crate on a free port; where it listens. */
 export function listening(t, program, options, env = process.env) {
-  const child = spawn(join(root, 'target/debug', program), ['--port', '0', ...options], { stdio: ['ignore', 'pipe', 'inherit'], env })
+  const child = spawn(join(built, program), ['--port', '0', ...options], { stdio: ['ignore', 'pipe', 'inherit'], env })
   t.after(() => child.kill())
   return new Promise((found, failed) => {
     let text = ''
