@@ -69,8 +69,11 @@ async function instantiate() {
   try {
     const response = await fetch(new URL('amplitude_bg.wasm', import.meta.url))
     if (!response.ok) throw new Error(`status ${response.status}`)
+    const type = response.headers.get('content-type')
+    // What a server for one-page applications gives for a file that it does not have.
+    if (type?.startsWith('text/html')) throw new Error(`a page came for ${response.url}; see "What it needs" in the package's README`)
     // A server that does not know the type of wasm costs time alone.
-    const streams = response.headers.get('content-type') === 'application/wasm'
+    const streams = type === 'application/wasm'
     ;({ instance } = await (streams
       ? WebAssembly.instantiateStreaming(response, imports)
       : WebAssembly.instantiate(await response.arrayBuffer(), imports)))

@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { build, createServer, preview } from 'vite'
-import { KEY, application, emulator, launch, open } from './support.mjs'
+import { KEY, application, emulator, folder, launch, open } from './support.mjs'
 
 const timeout = 120_000
 
@@ -22,6 +22,11 @@ const dir = application({ after }, {
     worker.postMessage(new URLSearchParams(location.search).get('to'))
     const report = await flush()
     window.seen = [report.pending, ...(await Promise.all([early, late, worked]))]
+  `,
+  'refused.html': '<!doctype html><title>shop</title><script type="module" src="/refused.js"></script>',
+  'refused.js': `
+    import { init } from 'amplitude-sdk-wasm'
+    init('${KEY}').catch(({ kind, message }) => (window.seen = [kind, message]))
   `,
   'worker.js': `
     import { init, track } from 'amplitude-sdk-wasm'
@@ -58,4 +63,15 @@ test('it delivers on the development server, told to leave the package as it is'
   t.after(() => server.close())
   await server.listen()
   await delivers(t, `http://127.0.0.1:${server.httpServer.address().port}/`)
+})
+
+test('on the development server that was not told, the error says where to read', { timeout }, async (t) => {
+  const server = await createServer({ ...common, server: local, cacheDir: folder(t), optimizeDeps: { include: ['amplitude-sdk-wasm'] } })
+  t.after(() => server.close())
+  await server.listen()
+  const page = await open(t, browser, `http://127.0.0.1:${server.httpServer.address().port}/refused.html`)
+  await page.waitForFunction(() => window.seen, undefined, { timeout: 30_000 })
+  const [kind, message] = await page.evaluate(() => seen)
+  assert.equal(kind, 'transport')
+  assert.match(message, /^init: the wasm cannot be loaded: a page came for http.*amplitude_bg\.wasm; see "What it needs" in the package's README$/)
 })
