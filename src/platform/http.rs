@@ -70,7 +70,7 @@ impl HttpOptions {
 
     /// A client for that address.
     pub(crate) fn client(&self, url: &Url) -> Result<reqwest::Client> {
-        check_url(url)?;
+        check_url("url", url)?;
         let mut builder = reqwest::Client::builder()
             .user_agent(super::LIBRARY)
             .tls_backend_preconfigured(self.tls(url)?)
@@ -136,24 +136,26 @@ fn invalid(message: &'static str) -> Error {
     Error::new(ErrorKind::Invalid, message)
 }
 
-/// Reads an own endpoint.
-pub(crate) fn parse_url(url: &str) -> Result<Url> {
-    let url = Url::parse(url).map_err(|error| invalid("server url: is not a URL").with_source(error))?;
-    check_url(&url)?;
+/// Reads an own endpoint; `option` is how its owner calls it.
+pub(crate) fn parse_url(option: &str, url: &str) -> Result<Url> {
+    let url = Url::parse(url).map_err(|error| {
+        Error::at(option, "is not a URL; it starts with https://, or with http:// on a loopback address").with_source(error)
+    })?;
+    check_url(option, &url)?;
     Ok(url)
 }
 
 /// Whether keys and events may go there: https, or http to this machine itself.
-pub(crate) fn check_url(url: &Url) -> Result<()> {
+pub(crate) fn check_url(option: &str, url: &Url) -> Result<()> {
     match (url.scheme(), url.host()) {
         ("https", Some(_)) => {}
         ("http", Some(host)) if is_loopback(&host) => {}
-        _ => return Err(invalid("server url: must be https, or http on a loopback address")),
+        _ => return Err(Error::at(option, "must be https, or http on a loopback address")),
     }
     if url.username().is_empty() && url.password().is_none() {
         Ok(())
     } else {
-        Err(invalid("server url: must not hold a user name or password"))
+        Err(Error::at(option, "must not hold a user name or password"))
     }
 }
 
@@ -204,7 +206,7 @@ mod tests {
             "http://[::1]:9/",
             "HTTPS://a.b/",
         ] {
-            assert!(parse_url(good).is_ok(), "{good}");
+            assert!(parse_url("server url", good).is_ok(), "{good}");
         }
         for bad in [
             "http://api2.amplitude.com/",
@@ -219,8 +221,9 @@ mod tests {
             "api2.amplitude.com",
             "",
         ] {
-            let error = parse_url(bad).expect_err(bad);
+            let error = parse_url("base url", bad).expect_err(bad);
             assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.to_string().starts_with("base url: "), "{error}");
             assert!(!error.to_string().contains("password@"), "{error}");
         }
     }

@@ -91,7 +91,7 @@ pub(crate) fn catch_panic<T>(call: impl FnOnce() -> T) -> Option<T> {
 }
 
 pub(crate) fn check_url(url: &str) -> Result<()> {
-    http::parse_url(url).map(drop)
+    http::parse_url("server url", url).map(drop)
 }
 
 /// The thread that delivers, with a runtime of its own, so that delivery neither needs nor outlives the caller's.
@@ -254,7 +254,7 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(config: &Config) -> Result<Self> {
-        let url = http::parse_url(&config.url())?;
+        let url = http::parse_url("server url", &config.url())?;
         Ok(Self { client: config.transport.http.client(&url)?, url, gzip: config.transport.gzip })
     }
 

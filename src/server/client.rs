@@ -162,7 +162,7 @@ impl<C: Credential> Client<C> {
     pub fn with_options(credential: C, options: Options) -> Result<Self> {
         let Options { region, base_url, http, silence } = options;
         let api = |region_url: &str, http: &HttpOptions| {
-            let base = http::parse_url(base_url.as_deref().unwrap_or(region_url))?;
+            let base = http::parse_url("base url", base_url.as_deref().unwrap_or(region_url))?;
             if ["/2/httpapi", "/batch"].iter().any(|path| base.path().trim_end_matches('/').ends_with(path)) {
                 return Err(Error::invalid(&["base url: is the address of one API; give it without `/2/httpapi` or `/batch`"]));
             }
