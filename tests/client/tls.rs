@@ -46,7 +46,9 @@ fn ingest(options: Options) -> Result<Ingested, Error> {
 fn check_accepted(stub: &Stub, told: Told<'_>) {
     let client = Client::new(told.config(config(stub))).unwrap();
     client.track(event("user123")).unwrap();
-    assert_eq!(client.shutdown_blocking(PATIENCE).delivered, 1);
+    client.shutdown_blocking(PATIENCE);
+    // Its report tells nothing of what was delivered before the call.
+    assert_eq!(client.counts().delivered, 1, "{:?}", client.counts());
     assert_eq!(ingest(told.options(stub.base_url())).unwrap(), Ingested::Delivered { short: false });
     assert_eq!((stub.seen().len(), stub.refusals()), (2, vec![]));
 }
@@ -62,7 +64,8 @@ fn check_refused(stub: &Stub, told: Told<'_>, reason: &str) {
     client.track(event("user123")).unwrap();
     stub.wait_for_refusals(before + 1);
     let report = client.shutdown_blocking(Duration::from_millis(50));
-    assert_eq!((report.delivered, report.dropped), (0, 1));
+    // Unknown, where the next attempt is under way at that moment.
+    assert_eq!((report.delivered, report.dropped + report.unknown), (0, 1), "{report:?}");
     assert!(stub.seen().is_empty(), "a request went to a server that is not trusted");
 }
 
