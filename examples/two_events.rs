@@ -17,7 +17,8 @@ fn main() -> amplitude_sdk::Result<()> {
     )?;
     client.track(Event::builder("Item Added to Cart").user_id("user456").property("item_name", "Laptop").build()?)?;
 
-    let report = client.shutdown_blocking(Duration::from_secs(10));
-    println!("{} delivered, {} rejected, {} not sent", report.delivered, report.rejected, report.dropped);
+    client.shutdown_blocking(Duration::from_secs(10));
+    let counts = client.counts();
+    println!("{} delivered, {} rejected, {} not sent", counts.delivered, counts.rejected, counts.dropped);
     Ok(())
 }

@@ -311,6 +311,14 @@ impl Config {
         }
     }
 
+    /// The scheme and host of that, without a path or a query, which may hold what is not for logs; nothing of an address without a host.
+    pub(crate) fn origin(&self) -> String {
+        let url = self.url();
+        let host = url.find("://").map(|scheme| scheme + 3);
+        let end = host.and_then(|from| url[from..].find(['/', '?', '#']).map(|at| from + at)).unwrap_or(url.len());
+        host.map_or_else(String::new, |_| url[..end].to_owned())
+    }
+
     fn queue_bound(&self) -> usize {
         let default = if self.disk.is_some() { 1_000_000_000 } else { 64_000_000 };
         self.queue_bytes.unwrap_or(default)

@@ -390,7 +390,9 @@ impl Shared {
             self.notify(&Notice::Store { reason: problem.with_reasons() });
         }
         for reason in effects.paused {
-            self.notify(&Notice::DeliveryPaused { reason: reason.to_owned() });
+            let at = self.config.origin();
+            let reason = if at.is_empty() { reason.to_owned() } else { [reason, " (", &at, ")"].concat() };
+            self.notify(&Notice::DeliveryPaused { reason });
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn check_ids(user_id: &str, device_id: &str, min_chars: usize) -> Res
                     fields::name(at),
                     ": is shorter than ",
                     &limit,
-                    " characters; see `min_id_length`",
+                    " characters; see `min_id_length`, on a page `minIdLength`",
                 ]));
             }
         }

@@ -266,16 +266,19 @@ impl Transport {
             _ => post.body(body),
         };
         tracing::debug!(target: "amplitude_sdk", bytes, "sending");
-        let response = post.send().await.map_err(|error| failure(&error))?;
+        let response = post.send().await.map_err(failure)?;
         let status = response.status().as_u16();
         let retry_after = http::retry_after(response.headers(), SystemTime::now());
-        let body = http::read_capped(response, http::MAX_REPLY_BYTES).await.map_err(|error| failure(&error))?;
+        let body = http::read_capped(response, http::MAX_REPLY_BYTES).await.map_err(failure)?;
         tracing::debug!(target: "amplitude_sdk", status, "answered");
         Ok(Reply { status, retry_after, body })
     }
 }
 
-fn failure(error: &reqwest::Error) -> Failure {
+fn failure(error: reqwest::Error) -> Failure {
+    // An own proxy's address may hold what is not for logs.
+    let error = error.without_url();
+    tracing::debug!(target: "amplitude_sdk", error = &error as &dyn std::error::Error, "no answer");
     if error.is_connect() {
         Failure::Connect
     } else if error.is_timeout() {

@@ -119,7 +119,10 @@ fn a_server_that_cannot_be_reached_is_told_once_and_its_events_are_kept() {
     let client = Client::new(config.on_notice(move |notice| told.send(notice.clone()).unwrap())).unwrap();
     client.track(event("user123")).unwrap();
     let notice = hears.recv_timeout(PATIENCE).unwrap();
-    assert!(matches!(&notice, Notice::DeliveryPaused { reason } if reason == "the server cannot be reached"), "{notice:?}");
+    assert!(
+        matches!(&notice, Notice::DeliveryPaused { reason } if *reason == format!("the server cannot be reached (http://{gone})")),
+        "{notice:?}"
+    );
     // It is tried again meanwhile.
     let report = client.flush_blocking(Duration::from_millis(700));
     assert_eq!((report.pending, report.dropped), (1, 0));

@@ -21,7 +21,7 @@ fn ids_are_checked_against_the_configuration() {
     let client = Client::new(config(&stub)).unwrap();
     let error = client.track(Event::builder("e").user_id("abc").build().unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert_eq!(error.to_string(), "user_id: is shorter than 5 characters; see `min_id_length`");
+    assert_eq!(error.to_string(), "user_id: is shorter than 5 characters; see `min_id_length`, on a page `minIdLength`");
     assert!(error.into_event().is_some());
     let error = client.track(Event::builder("e").build().unwrap()).unwrap_err();
     assert!(error.to_string().contains("device_id"), "{error}");

@@ -23,7 +23,7 @@ fn ids_are_as_long_as_the_configuration_says_in_characters() {
     // Four characters in eight bytes are four; five are enough, escaped or not.
     for user in ["abcd", "ääää", "\"\"\"\"", "𝄞𝄞𝄞𝄞"] {
         let error = usual.track(of(user)).unwrap_err();
-        assert_eq!(error.to_string(), "user_id: is shorter than 5 characters; see `min_id_length`");
+        assert_eq!(error.to_string(), "user_id: is shorter than 5 characters; see `min_id_length`, on a page `minIdLength`");
         assert_eq!(error.into_event(), Some(of(user)));
     }
     for user in ["abcde", "äääää", "\"\"\"\"\"", "𝄞𝄞𝄞𝄞𝄞"] {
