@@ -141,7 +141,8 @@ fn plain_http_on_loopback_goes_through_no_proxy() {
     run_child(&stub.base_url(), &authority, &[("HTTP_PROXY", &url), ("http_proxy", &url), ("ALL_PROXY", &url)]);
     let client = Client::new(config(&stub).proxy(&url)).unwrap();
     client.track(event("user123")).unwrap();
-    assert_eq!(client.shutdown_blocking(PATIENCE).delivered, 1);
+    client.shutdown_blocking(PATIENCE);
+    assert_eq!(client.counts().delivered, 1);
     assert_eq!((stub.seen().len(), tunnel.asked()), (3, vec![]));
 }
 
@@ -153,7 +154,8 @@ fn a_proxys_password_is_for_the_proxy_alone() {
     let proxy = format!("http://someone:hunter2@{}", tunnel.address);
     let client = Client::new(config(&stub).proxy(&proxy).add_root_certificate(&*authority.pem)).unwrap();
     client.track(event("user123")).unwrap();
-    assert_eq!(client.shutdown_blocking(PATIENCE).delivered, 1);
+    client.shutdown_blocking(PATIENCE);
+    assert_eq!(client.counts().delivered, 1);
     let basic = format!("Basic {}\r\n", BASE64_STANDARD.encode("someone:hunter2"));
     assert!(tunnel.asked()[0].to_lowercase().contains(&format!("proxy-authorization: {}", basic.to_lowercase())));
     assert!(!format!("{:?}", stub.seen()).contains(basic.trim_end()));

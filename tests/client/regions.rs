@@ -42,7 +42,8 @@ fn events_go_to_the_ingestion_host_of_their_region() {
             let config = Config::new(ProjectKey::new(KEY).unwrap()).region(region).api(api);
             let client = Client::new(config.proxy(proxy).add_root_certificate(pem)).unwrap();
             client.track(event("user123")).unwrap();
-            assert_eq!(client.shutdown_blocking(PATIENCE).delivered, 1);
+            client.shutdown_blocking(PATIENCE);
+            assert_eq!(client.counts().delivered, 1);
         });
         assert_eq!(tracked, expected);
         let ingested = asked(Answer::Confirm, |proxy, pem| {

@@ -129,7 +129,8 @@ fn posthog_what_is_not_sent_can_be_taken_along_with_its_ids() {
     let stub = Stub::start([]);
     let next = patient(&stub, 2000);
     kept.iter().for_each(|event| next.track(Event::from_json(&event.to_string()).unwrap()).unwrap());
-    assert_eq!(next.shutdown_blocking(PATIENCE).delivered, 3);
+    next.shutdown_blocking(PATIENCE);
+    assert_eq!(next.counts().delivered, 3);
     let sent: Vec<_> = stub.seen().iter().flat_map(Seen::events).collect();
     assert_eq!(sent.iter().map(n_of).collect::<Vec<_>>(), [0, 1, 2]);
     for (before, after) in kept.iter().zip(&sent) {
