@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amplitude_sdk::{Notice, Outcome};
+use amplitude_sdk::{Notice, Outcome, ProxyReply};
 
 use super::{
     Answer, Stub, config, event, heard, json, numbers, page, patient,
@@ -51,6 +51,13 @@ fn t5_json_that_is_not_amplitudes_neither_delivers_nor_fails_an_event() {
     assert_eq!(client.counts().delivered + client.counts().rejected + client.counts().dropped, 0);
     assert_eq!(wait(receipt.settled()), Outcome::Delivered);
     assert_eq!(stub.seen().len(), 4);
+
+    // Whose proxy it is can say that this is its answer.
+    let stub = Stub::start([json(200, r#""success""#), json(200, r#"{"ok":true}"#)]);
+    let (client, _hear) = heard(config(&stub).proxy_reply(ProxyReply::json_field("ok", true).unwrap()));
+    let receipt = client.track_with_receipt(event(1)).unwrap();
+    assert_eq!(wait(receipt.settled()), Outcome::Delivered);
+    assert_eq!(stub.seen().len(), 2);
 }
 
 /// T19: a proxy's 401, 403 or 404 costs the events after five requests; amplitude-rs drops them at once. (A 403 makes an event that is alone
