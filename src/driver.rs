@@ -30,7 +30,6 @@ use self::{
 };
 use crate::{
     Error, ErrorKind, Event, Result,
-    client::Receipt,
     config::{Config, WhenFull},
     dead_letters::DeadLetter,
     delivery::Outgoing,
@@ -39,6 +38,7 @@ use crate::{
     plugin::{Notice, Progress},
     promise::{Promise, Signal, lock},
     purge::{Purged, Whose},
+    receipt::Receipt,
     store::{SyncFile, open_disk, sync},
 };
 

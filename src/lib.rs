@@ -46,6 +46,7 @@ mod platform;
 mod plugin;
 mod promise;
 mod purge;
+mod receipt;
 mod region;
 mod store;
 
@@ -67,7 +68,7 @@ mod simulation;
 pub mod fuzzing;
 
 pub use crate::{
-    client::{Capacity, Client, Flush, Receipt, Settled},
+    client::Client,
     config::{Config, IngestionApi, LongStrings, WhenFull},
     dead_letters::DeadLetter,
     error::{Error, ErrorKind, Result},
@@ -76,6 +77,7 @@ pub use crate::{
     pipeline::{Counts, DropReason, Outcome, ProxyReply, RejectReason, Rejection, Report},
     plugin::{Flow, Notice, Plugin, PluginError, Progress},
     purge::Purged,
+    receipt::{Capacity, Flush, Receipt, Settled},
     region::Region,
 };
 

@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     Result,
-    client::Receipt,
     config::Config,
     dead_letters::{DeadLetter, DeadLetters},
     delivery::{Delivery, Effect},
     pipeline::{BatchId, Bounds, Counts, DropReason, Failure, Input, Now, Outcome, RecordId, Reply, Report, Wants, millis},
     promise::{Promise, lock},
     purge::{Purged, Whose},
+    receipt::Receipt,
     store::{Archive, SyncFile, add_unsynced, letter_file},
 };
 

@@ -4,13 +4,13 @@
 use super::rooms::{Rooms, Ticket};
 use crate::{
     Error, ErrorKind, Event, Result,
-    client::Receipt,
     config::Config,
     context::InsertIds,
     event::{IdHashes, Stamp},
     pipeline::{Bounds, Header, RecordId, Wants, planted},
     platform,
     promise::Promise,
+    receipt::Receipt,
     store::{Journal, MemoryStore, Place, Written},
 };
 

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, mem};
 
-use crate::{client::Receipt, pipeline::RecordId};
+use crate::{pipeline::RecordId, receipt::Receipt};
 
 /// In rising order of their records; places that were emptied go with the next tidying, so that one receipt that stays does not keep the
 /// places of all that come after it.
