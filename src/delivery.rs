@@ -8,7 +8,7 @@ use crate::{
     context::Envelope,
     pipeline::{Action, BatchId, DropReason, Header, Input, Now, Outage, Outcome, Pipeline, RecordId},
     purge::{Purged, Whose},
-    store::{Archive, Backlog, MemoryStore, Place, Slot, Written},
+    store::{Archive, Backlog, DiskOptions, MemoryStore, Place, Slot, Space, Written},
 };
 
 pub(crate) struct Delivery {
@@ -16,6 +16,8 @@ pub(crate) struct Delivery {
     pub(crate) store: MemoryStore,
     /// What is on the disk, where the records are kept there too.
     archive: Option<Archive>,
+    /// How much is held in memory, at most, of what the disk keeps.
+    memory_bound: usize,
     /// What was on the disk alone when it was closed.
     left: Backlog,
     envelope: Envelope,
@@ -56,6 +58,7 @@ impl Delivery {
             pipeline,
             store: MemoryStore::default(),
             archive,
+            memory_bound: config.disk.as_ref().map_or(0, DiskOptions::memory_bound),
             left: Backlog::default(),
             outage,
             resumes: outage != Outage::default(),
@@ -68,14 +71,20 @@ impl Delivery {
     /// Takes over records that were checked against the bounds, with the store that holds them.
     pub(crate) fn take(&mut self, records: &[(RecordId, Header)], store: &mut MemoryStore, now: Now) {
         self.store.absorb(store);
-        self.enter(records, now);
+        for &(id, header) in records {
+            match &mut self.archive {
+                Some(archive) if archive.must_defer(header.lane()) => {
+                    archive.defer(id, &header, self.pipeline.waits(&header, now));
+                    self.store.settle(&[id]);
+                }
+                _ => self.enter(id, header, now),
+            }
+        }
     }
 
-    fn enter(&mut self, records: &[(RecordId, Header)], now: Now) {
-        for &(id, header) in records {
-            self.pipeline.take(id, header);
-            self.pipeline.stored(id, true, now);
-        }
+    fn enter(&mut self, id: RecordId, header: Header, now: Now) {
+        self.pipeline.take(id, header);
+        self.pipeline.stored(id, true, now);
     }
 
     /// Hears what was written to the disk; `here`: what of it also came into memory.
@@ -88,14 +97,75 @@ impl Delivery {
         }
     }
 
-    /// Reads back what stands on the disk alone, up to that many bytes. Answers how many records broken files have lost.
-    pub(crate) fn recall(&mut self, most: usize, now: Now) -> u64 {
-        let Some(archive) = &mut self.archive else { return 0 };
-        let records = archive.recall(most, &mut self.store);
+    /// Reads back what stands on the disk alone, up to that many bytes. Answers how many records broken files have lost, and
+    /// whether it may go on at once.
+    pub(crate) fn recall(&mut self, bytes: usize, now: Now) -> (u64, bool) {
+        let Some(archive) = self.archive.as_mut().filter(|_| bytes > 0) else { return (0, false) };
+        let pipeline = &self.pipeline;
+        let space = Space {
+            bytes,
+            crowded: pipeline.waiting_bytes() >= self.memory_bound as u64 / 4,
+            waits: &|header| pipeline.waits(header, now),
+            now_ms: now.mono_ms,
+        };
+        let recalled = archive.recall(&space, &mut self.store);
         let lost = archive.take_lost();
-        self.enter(&records, now);
+        for (index, &(id, header)) in recalled.records.iter().enumerate() {
+            self.enter(id, header, now);
+            if index + 1 == recalled.late {
+                self.pipeline.make_due(now);
+            }
+        }
         self.pipeline.count_dropped(lost, DropReason::Store);
-        lost
+        (lost, recalled.more)
+    }
+
+    /// How many bytes may be read back; 0: memory has no room. Records that only wait for the time of their ids take up a half of it at most,
+    /// so that there is room again when the others are gone.
+    pub(crate) fn room(&self) -> usize {
+        let bound = self.memory_bound as u64;
+        let (pending, waiting) = (self.pipeline.counts().pending_bytes, self.pipeline.waiting_bytes());
+        if pending >= bound / 2 && pending - waiting >= bound / 4 {
+            return 0;
+        }
+        self.memory_bound.saturating_sub(pending as usize).min(self.memory_bound / 2)
+    }
+
+    /// When it is time to look for what was deferred, if there is room for it; [`u64::MAX`]: not before something happens.
+    pub(crate) fn sweep_at(&self) -> u64 {
+        self.archive.as_ref().filter(|_| self.room() > 0).map_or(u64::MAX, Archive::sweep_at)
+    }
+
+    /// Leaves to the disk alone what takes up too much of memory only to wait.
+    fn shed(&mut self, now: Now) {
+        let Some(archive) = &mut self.archive else { return };
+        let bound = self.memory_bound as u64;
+        if self.pipeline.waiting_bytes() <= bound / 2 {
+            return;
+        }
+        let shed = self.pipeline.shed(bound / 8 * 3);
+        for (id, header) in &shed {
+            archive.defer(*id, header, self.pipeline.waits(header, now));
+        }
+        self.store.settle(&shed.iter().map(|(id, _)| *id).collect::<Vec<_>>());
+    }
+
+    /// Gives up the oldest events that are not under way, until they free that many bytes. Of those that were deferred, all before the others
+    /// that are newer than the first of them. Answers how many bytes they did.
+    pub(crate) fn evict(&mut self, bytes: u64, now: Now) -> u64 {
+        let first_deferred = self.archive.as_ref().map_or(RecordId::MAX, Archive::first_deferred);
+        let mut freed = self.pipeline.evict(bytes, first_deferred, now);
+        if let Some(archive) = &mut self.archive
+            && freed < bytes
+        {
+            let (evicted, more) = archive.evict(bytes - freed, &mut self.store);
+            self.pipeline.drop_unknown(evicted, DropReason::Evicted);
+            freed += more;
+            if freed < bytes {
+                freed += self.pipeline.evict(bytes - freed, RecordId::MAX, now);
+            }
+        }
+        freed
     }
 
     /// Forgets events: what waits in memory and on the disk, and what of it is still in files though its outcome is known. Counts them in
@@ -104,23 +174,19 @@ impl Delivery {
     /// # Errors
     /// When a file could not be overwritten; the rest is done.
     pub(crate) fn purge(&mut self, whose: Whose<'_>, purged: &mut Purged, now: Now) -> Result<()> {
-        let store = &mut self.store;
-        let mut text = Vec::new();
-        let mut is_meant = |id| {
-            text.clear();
-            store.load(&[id], &mut text) && whose.is(&text)
-        };
+        let (store, archive) = (&mut self.store, &self.archive);
+        let mut is_meant = |id| find(store, archive, id).is_some_and(|event| whose.is(event));
         let (given_up, under_way) = self.pipeline.purge(&mut is_meant, now);
         let mut unknown = Vec::new();
         let mut result = Ok(());
         if let Some(archive) = &mut self.archive {
             let may_be = whose.may_be();
             let is_meant = |header: &Header, event: &[u8]| may_be(header) && whose.is(event);
-            result = archive.forget(&is_meant, &given_up, &under_way, &mut unknown);
+            result = archive.forget(&is_meant, &under_way, &mut self.store, &mut unknown);
         }
         purged.events += (given_up.len() + unknown.len()) as u64;
         purged.under_way += under_way.len() as u64;
-        self.pipeline.purge_unknown(unknown);
+        self.pipeline.drop_unknown(unknown, DropReason::Purged);
         result
     }
 
@@ -177,11 +243,15 @@ impl Delivery {
             return Some(self.settle(ids, outcome));
         }
         loop {
-            match self.pipeline.next(now)? {
+            let Some(action) = self.pipeline.next(now) else {
+                self.shed(now);
+                return None;
+            };
+            match action {
                 Action::Load { batch, ids, bytes } => {
                     let mut body = Vec::with_capacity(bytes);
                     self.envelope.open(&mut body);
-                    if self.store.load(&ids, &mut body) {
+                    if self.load(&ids, &mut body) {
                         self.loaded.push(Outgoing { batch, ids, body });
                         self.pipeline.handle(Input::Loaded { batch }, now);
                     } else {
@@ -192,43 +262,62 @@ impl Delivery {
                     if let Some(at) = self.loaded.iter().position(|loaded| loaded.batch == batch) {
                         let mut outgoing = self.loaded.swap_remove(at);
                         self.envelope.close(&mut outgoing.body, now.unix_ms);
-                        if let Some(archive) = &mut self.archive {
-                            let secs = u32::try_from(now.unix_ms / 1000).unwrap_or(u32::MAX);
-                            archive.attempted(&self.store.sized(&outgoing.ids), secs);
-                        }
+                        let secs = u32::try_from(now.unix_ms / 1000).unwrap_or(u32::MAX);
+                        self.tell(&outgoing.ids, |archive, records| archive.attempted(records, secs));
                         return Some(Effect::Send(outgoing));
                     }
                 }
                 Action::Settle { ids, outcome } if outcome.makes_a_dead_letter() => {
-                    let events = ids.iter().map(|id| self.text(*id)).collect();
+                    let text = |id: &RecordId| find(&mut self.store, &self.archive, *id).unwrap_or_default().to_vec();
+                    let events = ids.iter().map(text).collect();
                     self.given_up = Some((ids, outcome.clone()));
                     return Some(Effect::GivenUp { events, outcome });
                 }
                 Action::Settle { ids, outcome } => return Some(self.settle(ids, outcome)),
-                Action::NotAttempted { ids } => {
-                    if let Some(archive) = &mut self.archive {
-                        archive.not_attempted(&self.store.sized(&ids));
-                    }
-                }
+                Action::NotAttempted { ids } => self.tell(&ids, Archive::not_attempted),
                 Action::Paused { reason } => return Some(Effect::Paused { reason }),
             }
         }
     }
 
-    fn text(&mut self, id: RecordId) -> Vec<u8> {
-        let mut text = Vec::new();
-        self.store.load(&[id], &mut text);
-        text
-    }
-
     fn settle(&mut self, ids: Vec<RecordId>, outcome: Outcome) -> Effect {
-        if let Some(archive) = &mut self.archive
-            && outcome != Outcome::Kept
-        {
-            archive.settle(&self.store.sized(&ids));
+        if outcome != Outcome::Kept {
+            self.tell(&ids, Archive::settle);
         }
         self.store.settle(&ids);
         Effect::Settled { ids, outcome }
+    }
+
+    /// Appends the records to a body, with commas between them; answers whether all were there.
+    fn load(&mut self, ids: &[RecordId], body: &mut Vec<u8>) -> bool {
+        for (index, &id) in ids.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            let Some(record) = find(&mut self.store, &self.archive, id) else { return false };
+            body.extend_from_slice(record);
+        }
+        true
+    }
+
+    /// Has the archive note what became of records, which it hears with their sizes.
+    fn tell(&mut self, ids: &[RecordId], note: impl FnOnce(&mut Archive, &[(RecordId, u32)])) {
+        if self.archive.is_none() {
+            return;
+        }
+        let size = |&id: &RecordId| find(&mut self.store, &self.archive, id).map(|record| (id, record.len() as u32));
+        let sized: Vec<_> = ids.iter().filter_map(size).collect();
+        if let Some(archive) = &mut self.archive {
+            note(archive, &sized);
+        }
+    }
+
+    /// Bytes of records, headers, and lanes in memory.
+    #[cfg(test)]
+    pub(crate) fn in_memory(&self) -> (usize, usize, usize) {
+        let late = self.archive.as_ref().map_or(0, Archive::late_bytes);
+        let (headers, lanes) = self.pipeline.held();
+        (self.store.live_bytes() + late, headers, lanes)
     }
 
     /// The records that are not settled, as the text of one JSON array: UTF-8, as its records are.
@@ -238,4 +327,9 @@ impl Delivery {
         text.push(b']');
         text
     }
+}
+
+/// The JSON of a record in memory. What the disk store read out of its order is there.
+fn find<'a>(store: &'a mut MemoryStore, archive: &'a Option<Archive>, id: RecordId) -> Option<&'a [u8]> {
+    store.get(id).or_else(|| archive.as_ref()?.late(id))
 }

@@ -19,7 +19,7 @@ use crate::{
         verdict::{self, Named, Verdict},
     },
     platform::http,
-    store::{self, Archive, Journal, MemoryStore},
+    store::{self, Archive, Journal, MemoryStore, Space},
 };
 
 #[path = "pipeline/tests/shares.rs"]
@@ -115,12 +115,12 @@ impl DiskStore {
     /// Reads back what was not read back yet: numbers and texts of records. Nothing may be left then.
     pub fn recall(&mut self) -> Vec<(RecordId, String)> {
         self.archive.learn(&self.journal.take_changes());
-        let recalled = self.archive.recall(usize::MAX, &mut self.memory);
+        let space = Space { bytes: usize::MAX, crowded: false, waits: &|_| 0, now_ms: 0 };
+        let recalled = self.archive.recall(&space, &mut self.memory).records;
         assert_eq!(self.archive.backlog().records, 0, "something is said to be left");
         let mut text = |id| {
-            let mut body = Vec::new();
-            assert!(self.memory.load(&[id], &mut body), "a record that was recalled is not in memory");
-            (id, String::from_utf8(body).expect("what was written is text"))
+            let text = self.memory.get(id).expect("a record that was recalled is in memory");
+            (id, String::from_utf8(text.to_vec()).expect("what was written is text"))
         };
         recalled.into_iter().map(|(id, _)| text(id)).collect()
     }

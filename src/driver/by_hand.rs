@@ -58,4 +58,9 @@ impl ByHand {
         self.core.gather(&self.inbox, now);
         self.core.counts()
     }
+
+    /// Bytes of records, headers, and lanes in memory.
+    pub(crate) fn in_memory(&self) -> (usize, usize, usize) {
+        self.core.in_memory()
+    }
 }

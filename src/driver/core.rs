@@ -161,10 +161,9 @@ impl Core {
     pub(super) fn evict(&mut self, bytes: usize, inbox: &Mutex<Inbox>, now: Now) {
         let mut left = bytes.max(self.bounds().queue / 8) as u64;
         while left > 0 {
-            let freed = self.delivery.pipeline.evict(left, now);
-            left = left.saturating_sub(freed);
+            left = left.saturating_sub(self.delivery.evict(left, now));
             // On the disk the next ones are read, only to be given up.
-            if left > 0 && !self.recall_some(now) {
+            if left > 0 && !self.recall_some(self.disk.memory_bound / 2, now) {
                 break;
             }
         }
@@ -228,7 +227,7 @@ impl Core {
             self.delivery.pipeline.handle(Input::Reply { batch, reply }, now);
         }
         self.obey(now, effects);
-        self.recall(now, effects);
+        let recalled = self.recall(now, effects);
         let over = self.flushes.iter().any(|flush| flush.ends_client && flush.deadline_ms <= now.mono_ms);
         if over {
             self.delivery.abandon(DropReason::Shutdown);
@@ -242,7 +241,7 @@ impl Core {
         if ends || self.disk.sync_at.is_some_and(|at| at <= now.mono_ms) {
             effects.sync = self.disk.due();
         }
-        let more = self.rearm(inbox, now);
+        let more = self.rearm(inbox, now) || recalled;
         let mut inbox = lock(inbox);
         inbox.grant_rooms(&mut effects.rooms);
         if ends {
@@ -258,7 +257,7 @@ impl Core {
             return Some(now.mono_ms);
         }
         let deadline = self.flushes.iter().map(|flush| flush.deadline_ms).min().unwrap_or(u64::MAX);
-        Some(self.delivery.pipeline.wake_at(now).min(deadline).min(self.disk.wake_at()))
+        Some(self.delivery.pipeline.wake_at(now).min(self.delivery.sweep_at()).min(deadline).min(self.disk.wake_at()))
     }
 
     /// Tells the inbox how much is pending and for what the driver wants to be woken. Answers whether that is there already.
@@ -268,30 +267,25 @@ impl Core {
         } else {
             self.delivery.pipeline.wants(now)
         };
-        lock(inbox).expect(self.delivery.pipeline.counts().pending_bytes, self.delivery.backlog().bytes, wants)
+        let in_memory = self.delivery.pipeline.counts().pending_bytes;
+        lock(inbox).expect(in_memory, self.delivery.backlog().bytes, self.delivery.room() > 0, wants)
     }
 
-    /// Reads back what stands on the disk alone, when half of the room in memory is free.
-    fn recall(&mut self, now: Now, effects: &mut Effects) {
-        let room = self.disk.memory_bound / 2;
-        while self.has_backlog() && self.delivery.pipeline.counts().pending_bytes < room as u64 {
-            let more = self.recall_some(now);
-            // A flush covers what comes in only now.
-            self.obey(now, effects);
-            if !more {
-                break;
-            }
-        }
+    /// Reads back what stands on the disk alone, where there is room in memory. Answers whether there may be more.
+    fn recall(&mut self, now: Now, effects: &mut Effects) -> bool {
+        let more = self.recall_some(self.delivery.room(), now);
+        // A flush covers what comes in only now.
+        self.obey(now, effects);
+        more
     }
 
     /// Reads back some of what stands on the disk alone. Answers whether there was any.
-    fn recall_some(&mut self, now: Now) -> bool {
-        let before = self.delivery.backlog();
-        let lost = self.delivery.recall(self.disk.memory_bound / 2, now);
+    fn recall_some(&mut self, bytes: usize, now: Now) -> bool {
+        let (lost, more) = self.delivery.recall(bytes, now);
         for flush in &mut self.flushes {
             flush.report.settle(lost, &Outcome::Dropped(DropReason::Store));
         }
-        self.delivery.backlog() != before
+        more
     }
 
     /// Leaves nobody waiting for a driver that is gone. After an orderly end there is nobody.
@@ -358,6 +352,11 @@ impl Core {
                 Effect::Paused { reason } => effects.paused.push(reason),
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_memory(&self) -> (usize, usize, usize) {
+        self.delivery.in_memory()
     }
 
     fn settle(&mut self, ids: Vec<RecordId>, outcome: Outcome, effects: &mut Effects) {

@@ -214,22 +214,23 @@ impl Inbox {
         }
     }
 
-    /// The driver tells how much is pending in memory and on the disk alone, and for what it wants to be woken. Answers whether that is here
-    /// already.
-    pub(super) fn expect(&mut self, in_memory: u64, on_disk: u64, wants: Wants) -> bool {
+    /// The driver tells how much is pending in memory and on the disk alone, whether that may be read back, and for what it wants to be woken.
+    /// Answers whether that is here already.
+    pub(super) fn expect(&mut self, in_memory: u64, on_disk: u64, has_room: bool, wants: Wants) -> bool {
         let (in_memory, on_disk) = (as_usize(in_memory), as_usize(on_disk));
         let contents = &self.contents;
         self.queued_bytes = in_memory + on_disk + contents.bytes + contents.spilled_bytes;
         if let Some(disk) = &mut self.disk {
             disk.memory_bytes = in_memory;
-            // All that was spilled is in memory again: the next record may go there, too.
-            if on_disk == 0 && contents.spilled_bytes == 0 {
+            // Once all of it is in memory again, the next record may go there, too.
+            if on_disk > 0 {
+                disk.spilling = true;
+            } else if contents.spilled_bytes == 0 {
                 disk.spilling = false;
             }
         }
         // What was spilled since the driver looked must be read back, or it would wait for the next event.
-        let room = self.disk.as_ref().is_some_and(|disk| disk.spilling && in_memory < disk.memory_bound / 2);
-        let met = contents.meet(wants) || (room && contents.spilled_bytes > 0);
+        let met = contents.meet(wants) || (has_room && contents.spilled_bytes > 0);
         self.wants = if met { Wants::NOTHING } else { wants };
         met
     }

@@ -159,7 +159,7 @@ impl Pipeline {
         // After the ids, because an event's own wait is the shorter one.
         for index in named.events {
             if let Some(entry) = batch.entries.get(index)
-                && self.lanes.waits(entry, now.mono_ms) == 0
+                && self.lanes.waits(entry, now.mono_ms, false) == 0
             {
                 self.lanes.slow_down(entry.lane, until(Wait::Throttle), window, &batch.entries, now.mono_ms);
             }
@@ -187,7 +187,7 @@ impl Pipeline {
         let mut parked = Vec::new();
         for part in iter::once(&mut batch.entries).chain(batch.later.iter_mut().rev()) {
             parked.extend(extract(part, &mut |entry| {
-                let until = self.lanes.waits(entry, now.mono_ms);
+                let until = self.lanes.waits(entry, now.mono_ms, false);
                 if until > 0 {
                     // Those behind it wait too, though their users may not.
                     self.lanes.wait(entry.lane, until);

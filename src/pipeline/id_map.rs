@@ -63,8 +63,8 @@ impl<V: Default> IdMap<V> {
         }
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
-        self.slots.iter().flatten().map(|(_, value)| value)
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &V)> {
+        self.slots.iter().flatten().map(|(id, value)| (*id, value))
     }
 
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
@@ -131,6 +131,7 @@ mod tests {
                     prop_assert_eq!(map.get_mut(id).copied(), model.get(&id).copied());
                 }
             }
+            prop_assert_eq!(map.iter().map(|(id, value)| (id, *value)).collect::<HashMap<_, _>>(), model.clone());
             let mut left: Vec<_> = map.drain().collect();
             let mut expected: Vec<_> = model.into_values().collect();
             left.sort_unstable();

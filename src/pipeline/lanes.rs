@@ -33,8 +33,17 @@ struct Lane {
     /// 0: does not wait.
     until: u64,
     parked: VecDeque<Entry>,
+    /// Of the parked records.
+    bytes: u64,
     /// Listed in `Lanes::open`.
     open: bool,
+}
+
+impl Lane {
+    /// Whether it waits for its time alone, if it has anything parked at all.
+    fn is_asleep(&self) -> bool {
+        self.held_by.is_none() && !self.open
+    }
 }
 
 /// An id that was throttled: a device, or a user with all his devices.
@@ -57,6 +66,8 @@ pub(super) struct Lanes {
     /// Lanes with parked records that neither wait nor are held.
     open: VecDeque<u64>,
     timers: BinaryHeap<Reverse<(u64, u64)>>,
+    /// Bytes of the records on lanes that are asleep.
+    waiting_bytes: u64,
 }
 
 /// What became of a fresh entry that a batch wanted.
@@ -96,6 +107,10 @@ impl Lanes {
             self.timers.push(Reverse((wait, entry.lane)));
         }
         lane.parked.push_back(*entry);
+        lane.bytes += u64::from(entry.bytes);
+        if lane.is_asleep() {
+            self.waiting_bytes += u64::from(entry.bytes);
+        }
         Taken::Parked
     }
 
@@ -123,6 +138,7 @@ impl Lanes {
                     break;
                 }
                 spend(&mut self.slow, entry, now);
+                lane.bytes -= u64::from(entry.bytes);
                 entries.extend(lane.parked.pop_front());
                 if lane.held_by.replace(batch).is_none() {
                     held.push(key);
@@ -136,6 +152,7 @@ impl Lanes {
                 } else if wait > 0 {
                     lane.until = wait;
                     self.timers.push(Reverse((wait, key)));
+                    self.waiting_bytes += lane.bytes;
                 }
             }
             if full {
@@ -154,7 +171,12 @@ impl Lanes {
             if planted("a parked event is forgotten") {
                 continue;
             }
-            self.lanes.entry(entry.lane).parked.push_front(*entry);
+            let lane = self.lanes.entry(entry.lane);
+            lane.parked.push_front(*entry);
+            lane.bytes += u64::from(entry.bytes);
+            if lane.is_asleep() {
+                self.waiting_bytes += u64::from(entry.bytes);
+            }
         }
     }
 
@@ -193,10 +215,10 @@ impl Lanes {
         }
     }
 
-    /// Until when an entry must wait that was taken already; 0: not at all.
-    pub(super) fn waits(&self, entry: &Entry, now: u64) -> u64 {
+    /// Until when an entry must wait; 0: not at all. `further`: it was not taken already, so that those count, too, that used up their shares.
+    pub(super) fn waits(&self, entry: &Entry, now: u64, further: bool) -> u64 {
         let lane = self.lanes.get(entry.lane).map_or(0, |lane| lane.until);
-        let until = lane.max(slow_until(&self.slow, entry, now, false));
+        let until = lane.max(slow_until(&self.slow, entry, now, further));
         if until > now { until } else { 0 }
     }
 
@@ -211,6 +233,7 @@ impl Lanes {
             lane.until = lane.until.max(slow_until(&self.slow, entry, now, true));
             if lane.until > now {
                 self.timers.push(Reverse((lane.until, key)));
+                self.waiting_bytes += lane.bytes;
             } else {
                 lane.open = true;
                 self.open.push_back(key);
@@ -237,6 +260,7 @@ impl Lanes {
             if lane.parked.is_empty() {
                 self.lanes.remove(key);
             } else if !mem::replace(&mut lane.open, true) {
+                self.waiting_bytes -= lane.bytes;
                 self.open.push_back(key);
             }
         }
@@ -249,7 +273,7 @@ impl Lanes {
     }
 
     pub(super) fn parked(&self) -> impl Iterator<Item = &Entry> {
-        self.lanes.values().flat_map(|lane| &lane.parked)
+        self.lanes.iter().flat_map(|(_, lane)| &lane.parked)
     }
 
     /// Takes out parked records. A lane without any goes when its batch or its wait ends.
@@ -258,12 +282,59 @@ impl Lanes {
         for lane in self.lanes.values_mut() {
             let (gone, kept) = mem::take(&mut lane.parked).into_iter().partition::<VecDeque<_>, _>(&mut *out);
             lane.parked = kept;
+            let bytes: u64 = gone.iter().map(|entry| u64::from(entry.bytes)).sum();
+            lane.bytes -= bytes;
+            if lane.is_asleep() {
+                self.waiting_bytes -= bytes;
+            }
             taken.extend(gone);
         }
         taken
     }
 
+    /// Bytes of the records that only wait for their time.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
+    }
+
+    /// Takes records off the ends of lanes until no more than `keep` bytes of them only wait for their time; those first that wait longest.
+    pub(super) fn shed(&mut self, keep: u64) -> Vec<Entry> {
+        let asleep = self.lanes.iter().filter(|(_, lane)| lane.is_asleep() && lane.bytes > 0);
+        let mut asleep: Vec<_> = asleep.map(|(key, lane)| (lane.until, key)).collect();
+        asleep.sort_unstable();
+        let mut shed = Vec::new();
+        while self.waiting_bytes > keep
+            && let Some((_, key)) = asleep.pop()
+            && let Some(lane) = self.lanes.get_mut(key)
+        {
+            while self.waiting_bytes > keep
+                && let Some(entry) = lane.parked.pop_back()
+            {
+                lane.bytes -= u64::from(entry.bytes);
+                self.waiting_bytes -= u64::from(entry.bytes);
+                shed.push(entry);
+            }
+            lane.parked.shrink_to_fit();
+        }
+        shed
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.lanes.iter().map(|(_, lane)| lane.parked.len()).sum(), self.lanes.iter().count())
+    }
+
+    /// What is counted, counted anew.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn check(&self) {
+        let bytes = |lane: &Lane| lane.parked.iter().map(|entry| u64::from(entry.bytes)).sum::<u64>();
+        assert!(self.lanes.iter().all(|(_, lane)| lane.bytes == bytes(lane)));
+        let asleep = self.lanes.iter().filter(|(_, lane)| lane.is_asleep());
+        assert_eq!(self.waiting_bytes, asleep.map(|(_, lane)| lane.bytes).sum::<u64>());
+    }
+
     pub(super) fn drain(&mut self) -> Vec<Entry> {
+        self.waiting_bytes = 0;
         self.open.clear();
         self.timers.clear();
         self.slow.clear();

@@ -11,6 +11,7 @@ mod applied;
 mod backoff;
 mod counts;
 mod cut;
+mod entry;
 mod id_map;
 mod lanes;
 mod outcome;
@@ -18,6 +19,7 @@ mod proxy_reply;
 mod removal;
 mod reply;
 mod seam;
+mod shed;
 pub(crate) mod verdict;
 
 #[cfg(test)]
@@ -33,7 +35,7 @@ pub(crate) const fn planted(_: &str) -> bool {
 
 use std::collections::VecDeque;
 
-use self::{applied::MAX_RETRY_AFTER, backoff::Jitter, lanes::Lanes};
+use self::{applied::MAX_RETRY_AFTER, backoff::Jitter, entry::Entry, lanes::Lanes};
 pub(crate) use self::{
     backoff::{Backoff, millis},
     lanes::{fnv1a, id_hash},
@@ -45,27 +47,6 @@ pub use self::{
     outcome::{DropReason, Outcome, RejectReason, Rejection},
     proxy_reply::ProxyReply,
 };
-
-/// A header on its way.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    id: RecordId,
-    /// The device, without one the user: what keeps its order.
-    lane: u64,
-    /// 0: none, or the lane's own id.
-    user: u64,
-    bytes: u32,
-    /// When it was tracked, and when the first attempt was made that the server may have taken (0: there was none), in seconds of the
-    /// pipeline's own clock.
-    tracked_secs: u32,
-    first_attempt: u32,
-}
-
-impl Entry {
-    fn is_of(&self, id: u64) -> bool {
-        self.lane == id || self.user == id
-    }
-}
 
 /// An entry that the store was asked to hold, and its answer.
 #[derive(Debug)]
@@ -169,11 +150,7 @@ impl Pipeline {
     /// Takes a record into the books that was checked against [`Pipeline::bounds`]. The caller appends it to the store under the id and then tells
     /// [`Pipeline::stored`].
     pub(crate) fn take(&mut self, id: RecordId, header: Header) {
-        let user = header.user.unwrap_or_default();
-        let lane = header.device.unwrap_or(user);
-        let user = if user == lane { 0 } else { user };
-        let entry =
-            Entry { id, lane, user, bytes: header.bytes, tracked_secs: header.tracked_secs, first_attempt: header.first_attempt };
+        let entry = Entry::new(id, header);
         self.storing.push_back(Storing { entry, stored: None });
         self.counts.accepted += 1;
         self.counts.pending += 1;

@@ -5,10 +5,15 @@ use std::mem;
 use super::{Action, BatchState, DropReason, Entry, Now, Outcome, Pipeline, RecordId, applied::extract, planted};
 
 impl Pipeline {
-    /// Gives up the oldest records that are not under way, until they free that many bytes. Answers how many bytes they did.
-    pub(crate) fn evict(&mut self, bytes: u64, now: Now) -> u64 {
+    /// Gives up the oldest records that are not under way and have a number below `before`, until they free that many bytes. Answers how many
+    /// bytes they did.
+    pub(crate) fn evict(&mut self, bytes: u64, before: RecordId, now: Now) -> u64 {
         let mut waiting = Vec::new();
-        self.look_through(&mut |entry| waiting.push((entry.id, entry.bytes)));
+        self.look_through(&mut |entry| {
+            if entry.id < before {
+                waiting.push((entry.id, entry.bytes));
+            }
+        });
         waiting.sort_unstable();
         if planted("the newest make room") {
             waiting.reverse();
@@ -49,10 +54,10 @@ impl Pipeline {
     }
 
     /// Gives up records that the store alone knew.
-    pub(crate) fn purge_unknown(&mut self, ids: Vec<RecordId>) {
+    pub(crate) fn drop_unknown(&mut self, ids: Vec<RecordId>, reason: DropReason) {
         if !ids.is_empty() {
-            let outcome = Outcome::Dropped(DropReason::Purged);
-            self.count_dropped(ids.len() as u64, DropReason::Purged);
+            let outcome = Outcome::Dropped(reason);
+            self.count_dropped(ids.len() as u64, reason);
             self.actions.push_back(Action::Settle { ids, outcome });
         }
     }

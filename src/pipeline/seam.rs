@@ -29,6 +29,13 @@ pub(crate) struct Header {
     pub(crate) first_attempt: u32,
 }
 
+impl Header {
+    /// What keeps its order: the device, without one the user.
+    pub(crate) fn lane(&self) -> u64 {
+        self.device.or(self.user).unwrap_or_default()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct PipelineConfig {
     pub(crate) batch_events: usize,

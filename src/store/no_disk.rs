@@ -3,7 +3,7 @@
 use crate::{
     Config, Error, Result,
     pipeline::{Header, Outage, RecordId},
-    store::MemoryStore,
+    store::{MemoryStore, Recalled, Space},
 };
 
 #[derive(Clone, Debug)]
@@ -111,7 +111,23 @@ impl Archive {
         match *self {}
     }
 
-    pub(crate) fn recall(&mut self, _: usize, _: &mut MemoryStore) -> Vec<(RecordId, Header)> {
+    pub(crate) fn recall(&mut self, _: &Space<'_>, _: &mut MemoryStore) -> Recalled {
+        match *self {}
+    }
+
+    pub(crate) fn must_defer(&self, _: u64) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn defer(&mut self, _: RecordId, _: &Header, _: u64) {
+        match *self {}
+    }
+
+    pub(crate) fn sweep_at(&self) -> u64 {
+        match *self {}
+    }
+
+    pub(crate) fn late(&self, _: RecordId) -> Option<&[u8]> {
         match *self {}
     }
 
@@ -143,9 +159,17 @@ impl Archive {
         &mut self,
         _: &dyn Fn(&Header, &[u8]) -> bool,
         _: &[RecordId],
-        _: &[RecordId],
+        _: &mut MemoryStore,
         _: &mut Vec<RecordId>,
     ) -> Result<()> {
+        match *self {}
+    }
+
+    pub(crate) fn first_deferred(&self) -> RecordId {
+        match *self {}
+    }
+
+    pub(crate) fn evict(&mut self, _: u64, _: &mut MemoryStore) -> (Vec<RecordId>, u64) {
         match *self {}
     }
 

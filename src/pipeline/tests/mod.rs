@@ -4,6 +4,7 @@ mod cases;
 mod outage;
 mod peers;
 mod shares;
+mod shed;
 mod table;
 mod world;
 
@@ -20,7 +21,7 @@ use proptest::{
 
 use super::{verdict::Verdict, *};
 use crate::limits;
-use world::{OK, World, config, flush, reply, take};
+use world::{OK, World, config, flush, hash, reply, take};
 
 /// What happens, and three numbers that say how.
 type Step = (u8, u8, u8, u32);

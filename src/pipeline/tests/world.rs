@@ -234,7 +234,7 @@ impl World {
     fn evict(&mut self, bytes: u64) {
         let evictable = self.evictable();
         let now = self.now;
-        let freed = self.pipeline().evict(bytes, now);
+        let freed = self.pipeline().evict(bytes, RecordId::MAX, now);
         let mut expected = 0;
         for id in evictable {
             let is_due = expected < bytes;
@@ -425,6 +425,7 @@ impl World {
         assert!(counts.pending_bytes <= config().bounds.queue as u64);
         if let Some(pipeline) = &self.pipeline {
             assert!(pipeline.wake_at(self.now) > self.now.mono_ms, "woken with nothing to do");
+            pipeline.check();
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{mem, sync::Arc};
 
 use super::{
+    deferred::Deferred,
     folder::{self, Slot, failed},
     frame,
     journal::{Place, START_BYTES, Written, offset_of, record_id, segment_of},
@@ -12,8 +13,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    pipeline::{Header, Outage, RecordId, planted},
-    store::MemoryStore,
+    pipeline::{Outage, RecordId, planted},
 };
 
 /// What stands in files alone.
@@ -22,6 +22,18 @@ pub(crate) struct Backlog {
     pub(crate) records: u64,
     /// Of JSON.
     pub(crate) bytes: u64,
+}
+
+impl Backlog {
+    pub(super) fn add(&mut self, bytes: u32) {
+        self.records += 1;
+        self.bytes += u64::from(bytes);
+    }
+
+    pub(super) fn remove(&mut self, bytes: u32) {
+        self.records = self.records.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(u64::from(bytes));
+    }
 }
 
 pub(crate) struct Archive {
@@ -34,19 +46,20 @@ pub(crate) struct Archive {
     /// The highest number that a segment has had; a segment that is gone does not give its number back.
     newest: u32,
     /// Where the next record stands that is not in memory.
-    cursor: RecordId,
-    buffer: Vec<u8>,
+    pub(super) cursor: RecordId,
+    pub(super) deferred: Deferred,
+    pub(super) buffer: Vec<u8>,
     /// What the owner must hear: each says what cannot be read or written.
     pub(super) problems: Vec<Error>,
     /// Records that are overwritten when they are settled.
     pub(super) forget_later: Vec<RecordId>,
     /// Records that a broken file has lost.
-    lost: u64,
+    pub(super) lost: u64,
 }
 
 impl Archive {
     /// Finds what earlier processes left.
-    pub(super) fn open(own: Slot, left: Vec<Slot>, binding: u64) -> Self {
+    pub(super) fn open(own: Slot, left: Vec<Slot>, binding: u64, memory_bytes: usize) -> Self {
         let own = Arc::new(own);
         let mut archive = Self {
             own: Arc::clone(&own),
@@ -55,6 +68,7 @@ impl Archive {
             touched: Vec::new(),
             newest: 0,
             cursor: 0,
+            deferred: Deferred::new(memory_bytes),
             buffer: Vec::new(),
             problems: Vec::new(),
             forget_later: Vec::new(),
@@ -156,6 +170,12 @@ impl Archive {
     }
 
     pub(crate) fn backlog(&self) -> Backlog {
+        let (ahead, deferred) = (self.ahead(), self.deferred.backlog());
+        Backlog { records: ahead.records + deferred.records, bytes: ahead.bytes + deferred.bytes }
+    }
+
+    /// What stands from the cursor on.
+    pub(super) fn ahead(&self) -> Backlog {
         let mut backlog = Backlog::default();
         let from = self.segments.partition_point(|segment| segment.number < segment_of(self.cursor));
         for segment in &self.segments[from..] {
@@ -173,61 +193,11 @@ impl Archive {
         record_id(self.newest.saturating_add(1), 0)
     }
 
-    /// Reads records back, in their order, until they have that many bytes of JSON or there are no more.
-    pub(crate) fn recall(&mut self, most: usize, store: &mut MemoryStore) -> Vec<(RecordId, Header)> {
-        let mut recalled = Vec::new();
-        let mut bytes = 0;
-        while bytes < most {
-            let Some(at) = self.position(segment_of(self.cursor)) else {
-                // Its segment is settled and gone.
-                match self.segments.iter().find(|segment| record_id(segment.number, START_BYTES) >= self.cursor) {
-                    Some(next) => self.cursor = record_id(next.number, START_BYTES),
-                    None => break,
-                }
-                continue;
-            };
-            let is_last = at + 1 == self.segments.len();
-            let segment = &mut self.segments[at];
-            let mut offset = offset_of(self.cursor).max(START_BYTES);
-            if offset >= segment.end {
-                if segment.closed {
-                    let (number, lost) = (segment.number, segment.read_through());
-                    if lost > 0 {
-                        self.lost += u64::from(lost);
-                        self.touch(number);
-                    }
-                    if !is_last {
-                        self.cursor = record_id(self.segments[at + 1].number, START_BYTES);
-                        continue;
-                    }
-                }
-                break;
-            }
-            match segment.read_chunk(&mut offset, most - bytes, &mut self.buffer, |id, frame, first_attempt| {
-                bytes += frame.record.len();
-                store.append(id, frame.record);
-                recalled.push((id, Header { first_attempt, ..frame.header }));
-            }) {
-                Ok(None) => {}
-                Ok(Some(broken)) => self.problems.push(segment.failed(&format!("has {broken} bytes that are no record"), None)),
-                Err(error) => {
-                    // It stays for the next process, and must not keep those behind it from going.
-                    self.problems.push(segment.failed("cannot be read and is left for later", Some(error)));
-                    segment.seen = segment.records;
-                    offset = segment.end;
-                }
-            }
-            if !planted("what is read back comes twice") {
-                self.cursor = record_id(segment.number, offset);
-            }
-        }
-        recalled
-    }
-
     /// Notes that these records are settled, and deletes segments that hold no others. Records come with the bytes of their JSON.
     pub(crate) fn settle(&mut self, records: &[(RecordId, u32)]) {
         self.tell(records, Told::Settled, |notes, at| notes.settled.end_of(at).is_none());
         self.forget_settled(records);
+        records.iter().for_each(|(id, _)| self.deferred.settle(*id));
         for number in mem::take(&mut self.touched) {
             let Some(at) = self.position(number) else { continue };
             let segment = &self.segments[at];
@@ -285,7 +255,7 @@ impl Archive {
         }
     }
 
-    fn touch(&mut self, number: u32) {
+    pub(super) fn touch(&mut self, number: u32) {
         if !self.touched.contains(&number) {
             self.touched.push(number);
         }
@@ -296,7 +266,7 @@ impl Archive {
         self.segments.get_mut(at)
     }
 
-    fn position(&self, number: u32) -> Option<usize> {
+    pub(super) fn position(&self, number: u32) -> Option<usize> {
         self.segments.binary_search_by_key(&number, |segment| segment.number).ok()
     }
 

@@ -6,6 +6,7 @@
 
 mod archive;
 mod attempts;
+mod deferred;
 mod folder;
 mod frame;
 mod journal;
@@ -14,6 +15,7 @@ mod notes;
 mod outage;
 mod purge;
 mod ranges;
+mod recall;
 mod segment;
 
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
@@ -148,7 +150,7 @@ impl Config {
 pub(crate) fn open_disk(config: &Config) -> Result<Option<(Journal, Archive)>> {
     let Some(options) = &config.disk else { return Ok(None) };
     let (own, left) = Slot::claim(&root(config, options))?;
-    open_slots(own, left, binding(config)).map(Some)
+    open_slots(own, left, binding(config), options.memory_bytes).map(Some)
 }
 
 /// Where the dead letters of a configuration are, in a folder that is open.
@@ -161,9 +163,9 @@ fn root(config: &Config, options: &DiskOptions) -> PathBuf {
     options.dir.join(format!("{:016x}", binding(config)))
 }
 
-fn open_slots(own: Slot, left: Vec<Slot>, binding: u64) -> Result<(Journal, Archive)> {
+fn open_slots(own: Slot, left: Vec<Slot>, binding: u64, memory_bytes: usize) -> Result<(Journal, Archive)> {
     let newest = folder::segments(&own.path)?.last().copied().unwrap_or_default();
-    let mut archive = Archive::open(own, left, binding);
+    let mut archive = Archive::open(own, left, binding, memory_bytes);
     // Above all that is there, also above what is left alone.
     archive.reserve(newest);
     Ok((Journal::new(archive.own(), binding, archive.next_number()), archive))

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Seek as _, Write as _},
+    mem,
 };
 
 use super::{
@@ -11,43 +12,86 @@ use super::{
     frame,
     journal::{START_BYTES, offset_of, record_id, segment_of},
     notes::Told,
-    segment::Segment,
+    segment::{Segment, Walked, walk},
 };
 use crate::{
     Result,
     pipeline::{Header, RecordId},
+    store::MemoryStore,
 };
 
 /// What is to be forgotten; see [`Archive::forget`].
 struct Forget<'a> {
     is_meant: &'a dyn Fn(&Header, &[u8]) -> bool,
-    given_up: &'a [RecordId],
     under_way: &'a [RecordId],
+    /// Whether a record is in memory, too.
+    is_held: &'a mut dyn FnMut(RecordId) -> bool,
 }
 
 impl Archive {
-    /// Overwrites the records that `is_meant` names, in all segments. Of those in memory, `given_up` is settled now and `under_way` later, both
-    /// in rising order; adds the numbers of those that nobody had in memory to `found`.
+    /// Overwrites the records that `is_meant` names, in all segments. Of those in memory, `under_way`, in rising order, are settled later and all
+    /// others now; adds the numbers of those that nobody had in memory to `found`.
     ///
     /// # Errors
     /// The first of what could not be done; the rest is done.
     pub(crate) fn forget(
         &mut self,
         is_meant: &dyn Fn(&Header, &[u8]) -> bool,
-        given_up: &[RecordId],
         under_way: &[RecordId],
+        store: &mut MemoryStore,
         found: &mut Vec<RecordId>,
     ) -> Result<()> {
-        let forget = &Forget { is_meant, given_up, under_way };
+        let deferred = &self.deferred;
+        let mut is_held = |id| store.get(id).is_some() || deferred.taken(id).is_some();
+        let mut forget = Forget { is_meant, under_way, is_held: &mut is_held };
+        let mut on_disk_alone = Vec::new();
         self.forget_later.extend(under_way);
         self.forget_later.sort_unstable();
         let mut result = Ok(());
         for segment in &mut self.segments {
-            let forgotten = segment.forget(forget, found);
+            let forgotten = segment.forget(&mut forget, &mut on_disk_alone);
             result = result.and(forgotten);
+        }
+        for (id, bytes) in on_disk_alone {
+            found.push(id);
+            if id < self.cursor {
+                self.deferred.remove(id, bytes);
+            } else if let Some(segment) = self.segment(segment_of(id)) {
+                segment.seen += 1;
+            }
         }
         self.segments.retain(|segment| !segment.is_done() || segment.delete().is_err());
         result
+    }
+
+    /// No deferred record has a lower number.
+    pub(crate) fn first_deferred(&self) -> RecordId {
+        self.deferred.first()
+    }
+
+    /// Settles the oldest deferred records, until they free that many bytes of JSON. Answers their numbers, and how many bytes they did.
+    pub(crate) fn evict(&mut self, bytes: u64, store: &mut MemoryStore) -> (Vec<RecordId>, u64) {
+        let (mut at, mut freed, mut evicted) = (self.deferred.first(), 0, Vec::new());
+        let mut buffer = mem::take(&mut self.buffer);
+        while freed < bytes {
+            let deferred = &self.deferred;
+            let walked = walk(&mut self.segments, &mut at, self.cursor, &mut buffer, |id, frame, _| {
+                if freed < bytes && store.get(id).is_none() && deferred.taken(id).is_none() {
+                    freed += frame.record.len() as u64;
+                    evicted.push((id, frame.record.len() as u32));
+                }
+                freed < bytes
+            });
+            match walked {
+                Walked::End => break,
+                Walked::On(_) => {}
+                Walked::Unreadable(problem) => self.problems.extend(problem),
+            }
+        }
+        self.buffer = buffer;
+        evicted.iter().for_each(|&(id, bytes)| self.deferred.remove(id, bytes));
+        self.settle(&evicted);
+        (evicted.into_iter().map(|(id, _)| id).collect(), freed)
     }
 
     /// Overwrites what was under way when it was to be forgotten, now that it is settled.
@@ -65,7 +109,7 @@ impl Archive {
 }
 
 impl Segment {
-    fn forget(&mut self, forget: &Forget<'_>, found: &mut Vec<RecordId>) -> Result<()> {
+    fn forget(&mut self, forget: &mut Forget<'_>, on_disk_alone: &mut Vec<(RecordId, u32)>) -> Result<()> {
         let path = self.path();
         let unread = |error| failed("cannot be read", &path, Some(error));
         let bytes = match fs::read(&path) {
@@ -90,9 +134,8 @@ impl Segment {
                 continue;
             }
             if self.notes.settled.end_of(place).is_none() {
-                if forget.given_up.binary_search(&id).is_err() {
-                    self.seen += 1;
-                    found.push(id);
+                if !(forget.is_held)(id) {
+                    on_disk_alone.push((id, frame.record.len() as u32));
                 }
                 self.notes.tell(place..at as u32, 1, Told::Settled);
             }

@@ -10,7 +10,7 @@ use std::{
 use super::{
     folder::{Slot, events_path, failed, notes_path},
     frame::{self, Frame, NoFrame},
-    journal::{START_BYTES, VERSION, record_id, version},
+    journal::{START_BYTES, VERSION, offset_of, record_id, segment_of, version},
     notes::{Notes, Told},
 };
 use crate::{
@@ -34,6 +34,16 @@ pub(super) struct Segment {
     /// Those of them that an earlier process settled, that were read back, or that never left memory.
     pub(super) seen: u32,
     pub(super) closed: bool,
+    /// Left for the next process.
+    unreadable: bool,
+}
+
+/// What was read of a chunk.
+pub(super) struct Chunk {
+    /// How many bytes are no record.
+    pub(super) broken: u64,
+    /// The taker wanted no more.
+    pub(super) stopped: bool,
 }
 
 impl Segment {
@@ -49,6 +59,7 @@ impl Segment {
             records: 0,
             seen: 0,
             closed: false,
+            unreadable: false,
         }
     }
 
@@ -91,6 +102,7 @@ impl Segment {
             records: records.unwrap_or_default(),
             seen: 0,
             closed: true,
+            unreadable: false,
         };
         if records.is_none() {
             segment.records = segment.count().map_err(unreadable)?;
@@ -111,28 +123,32 @@ impl Segment {
     fn count(&mut self) -> io::Result<u32> {
         let (mut offset, mut records, mut buffer) = (START_BYTES, self.notes.settled_records, Vec::new());
         while offset < self.end {
-            self.read_chunk(&mut offset, usize::MAX, &mut buffer, |_, _, _| records += 1)?;
+            self.read_chunk(&mut offset, self.end, &mut buffer, |_, _, _| {
+                records += 1;
+                true
+            })?;
         }
         Ok(records)
     }
 
-    /// Hands over the whole, unsettled records of a chunk, up to that many bytes of JSON, and moves on. Answers how many bytes are no record.
+    /// Hands over the whole, unsettled records of a chunk before `end`, while `take` wants more, and moves on.
     pub(super) fn read_chunk(
         &mut self,
         offset: &mut u32,
-        most: usize,
+        end: u32,
         buffer: &mut Vec<u8>,
-        mut take: impl FnMut(RecordId, &Frame<'_>, u32),
-    ) -> io::Result<Option<u64>> {
+        mut take: impl FnMut(RecordId, &Frame<'_>, u32) -> bool,
+    ) -> io::Result<Chunk> {
         let file = match &self.file {
             Some(file) => file,
             None => self.file.insert(File::open(events_path(&self.slot.path, self.name))?),
         };
-        let left = (self.end - *offset) as usize;
+        let left = end.saturating_sub(*offset) as usize;
         buffer.resize(CHUNK.min(left), 0);
         read_at(file, u64::from(*offset), buffer)?;
-        let (mut at, mut taken, mut broken) = (0, 0, 0);
-        while at < buffer.len() && taken < most {
+        let mut at = 0;
+        let mut chunk = Chunk { broken: 0, stopped: false };
+        while at < buffer.len() {
             let place = *offset + at as u32;
             if let Some(end) = self.notes.settled.end_of(place) {
                 at = (end - *offset) as usize;
@@ -140,10 +156,11 @@ impl Segment {
             }
             match frame::read(&buffer[at..]) {
                 Ok(frame) => {
+                    if !take(record_id(self.number, place), &frame, self.notes.first_attempt(place)) {
+                        chunk.stopped = true;
+                        break;
+                    }
                     at += frame.bytes();
-                    taken += frame.record.len();
-                    self.seen += 1;
-                    take(record_id(self.number, place), &frame, self.notes.first_attempt(place));
                 }
                 // It goes on behind this chunk.
                 Err(NoFrame::Needs(bytes)) if bytes <= left - at => {
@@ -156,12 +173,19 @@ impl Segment {
                 Err(_) => {
                     let step = frame::resync(&buffer[at..]);
                     at += step;
-                    broken += step as u64;
+                    chunk.broken += step as u64;
                 }
             }
         }
-        *offset = offset.saturating_add(at as u32).min(self.end);
-        Ok((broken > 0).then_some(broken))
+        *offset = offset.saturating_add(at as u32).min(end);
+        Ok(chunk)
+    }
+
+    /// It cannot be read: it stays for the next process, and must not keep those behind it from going. Answers what its owner must hear.
+    pub(super) fn give_up(&mut self, error: io::Error) -> Error {
+        self.unreadable = true;
+        self.seen = self.records;
+        self.failed("cannot be read and is left for later", Some(error))
     }
 
     /// All of it was read. Answers how many of the records that were counted once are not there any more.
@@ -212,4 +236,49 @@ fn read_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<()> {
     let mut file = file;
     file.seek(io::SeekFrom::Start(at))?;
     file.read_exact(buffer)
+}
+
+/// What a step of a [`walk`] came to.
+pub(super) enum Walked {
+    End,
+    /// So many bytes of a file.
+    On(u32),
+    /// A file that cannot be read, which it leaves out; what its owner must hear, once.
+    Unreadable(Option<Error>),
+}
+
+/// Hands over the unsettled records of a chunk that stand from a place on and before `until`, while `take` wants more, and moves on.
+pub(super) fn walk(
+    segments: &mut [Segment],
+    at: &mut RecordId,
+    until: RecordId,
+    buffer: &mut Vec<u8>,
+    take: impl FnMut(RecordId, &Frame<'_>, u32) -> bool,
+) -> Walked {
+    loop {
+        let found = segments.partition_point(|segment| segment.number < segment_of(*at));
+        let segment = segments.get_mut(found).filter(|segment| *at < until && record_id(segment.number, START_BYTES) < until);
+        let Some(segment) = segment else { return Walked::End };
+        let start = if segment.number == segment_of(*at) { offset_of(*at) } else { 0 };
+        let mut offset = start.max(START_BYTES);
+        let is_last = segment.number == segment_of(until);
+        let end = if is_last { segment.end.min(offset_of(until)) } else { segment.end };
+        if offset < end && !segment.unreadable {
+            let before = offset;
+            return match segment.read_chunk(&mut offset, end, buffer, take) {
+                Ok(_) => {
+                    *at = record_id(segment.number, offset);
+                    Walked::On(offset - before)
+                }
+                Err(error) => Walked::Unreadable(Some(segment.give_up(error))),
+            };
+        }
+        if !is_last {
+            segment.file = None;
+        }
+        *at = record_id(segment.number + 1, START_BYTES);
+        if segment.unreadable {
+            return Walked::Unreadable(None);
+        }
+    }
 }

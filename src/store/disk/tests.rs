@@ -1,6 +1,8 @@
 //! What comes back after a process is gone, whatever was done to its files. The files are real; a process that is gone is a store that was
 //! dropped without a word.
 
+mod deferred;
+
 use std::{
     collections::BTreeSet,
     fs::{self, OpenOptions},
@@ -14,7 +16,7 @@ use super::*;
 use crate::{
     ErrorKind,
     pipeline::{Header, RecordId},
-    store::MemoryStore,
+    store::{MemoryStore, Space},
 };
 
 const BINDING: u64 = 7;
@@ -28,7 +30,7 @@ struct Store {
 impl Store {
     fn open(dir: &Path) -> Self {
         let (own, left) = Slot::claim(dir).unwrap();
-        let (journal, archive) = open_slots(own, left, BINDING).unwrap();
+        let (journal, archive) = open_slots(own, left, BINDING, 1_000_000).unwrap();
         Self { journal, archive, memory: MemoryStore::default() }
     }
 
@@ -45,14 +47,14 @@ impl Store {
 
     fn recall(&mut self) -> Vec<(RecordId, String, u32)> {
         self.learn();
-        let recalled = self.archive.recall(usize::MAX, &mut self.memory);
+        let space = Space { bytes: usize::MAX, crowded: false, waits: &|_| 0, now_ms: 0 };
+        let recalled = self.archive.recall(&space, &mut self.memory).records;
         recalled
             .into_iter()
             .map(|(id, header)| {
-                let mut body = Vec::new();
-                assert!(self.memory.load(&[id], &mut body));
-                assert_eq!(header.bytes as usize, body.len());
-                (id, String::from_utf8(body).unwrap(), header.first_attempt)
+                let text = self.memory.get(id).expect("it is in memory");
+                assert_eq!(header.bytes as usize, text.len());
+                (id, String::from_utf8(text.to_vec()).unwrap(), header.first_attempt)
             })
             .collect()
     }
