@@ -8,7 +8,7 @@ use crate::{
     context::Envelope,
     pipeline::{Action, BatchId, DropReason, Header, Input, Now, Outage, Outcome, Pipeline, RecordId},
     purge::{Purged, Whose},
-    store::{Archive, Backlog, DiskOptions, MemoryStore, Place, Slot, Space, Written},
+    store::{Archive, Backlog, DiskOptions, Left, MemoryStore, Place, Space, Written},
 };
 
 pub(crate) struct Delivery {
@@ -208,14 +208,17 @@ impl Delivery {
         }
     }
 
-    /// Parts of the folder that processes have left since it was opened, with records in them.
-    pub(crate) fn find_left(&self) -> Vec<Slot> {
-        self.archive.as_ref().map(Archive::find_left).unwrap_or_default()
+    /// Parts of the folder that processes have left since it was opened, and how many segments they hold.
+    pub(crate) fn find_left(&mut self) -> (Vec<Left>, u32) {
+        self.archive.as_mut().map(Archive::find_left).unwrap_or_default()
     }
 
-    /// Takes over what they left, behind what the journal has written. Answers the number of the journal's next segment.
-    pub(crate) fn adopt(&mut self, left: Vec<Slot>) -> u32 {
-        self.archive.as_mut().map_or(0, |archive| archive.adopt_left(left))
+    /// Takes over what they left, behind what the journal has written and before what it writes next, for which it has made way. No record
+    /// that was taken over has a higher number than the answer.
+    pub(crate) fn adopt(&mut self, left: Vec<Left>) -> RecordId {
+        let Some(archive) = &mut self.archive else { return 0 };
+        archive.adopt_left(left);
+        archive.last_id()
     }
 
     /// Gives up all that is in memory, or lets go of it where the disk keeps it.

@@ -7,7 +7,7 @@ use super::{
     inbox::{Contents, DriverState, Inbox},
 };
 use crate::{
-    Result,
+    Error, Result,
     config::Config,
     dead_letters::{DeadLetter, DeadLetters},
     delivery::{Delivery, Effect},
@@ -24,6 +24,7 @@ pub(super) struct Core {
     /// Answers that the pipeline has not been told yet.
     pub(super) replies: Vec<(BatchId, std::result::Result<Reply, Failure>)>,
     letters: DeadLetters,
+    problems: Problems,
     receipts: Receipts,
     flushes: Vec<PendingFlush>,
     /// What is swapped for the inbox's contents; kept for its capacity.
@@ -48,6 +49,24 @@ struct Disk {
     sync_at: Option<u64>,
     /// When to look again for what others have left.
     adopt_at: u64,
+}
+
+/// What was told lately: a full disk has the same to say with each batch.
+#[derive(Default)]
+struct Problems(Vec<(String, u64)>);
+
+impl Problems {
+    /// Leaves out what was told within the last minute.
+    fn keep_news(&mut self, problems: &mut Vec<Error>, now: Now) {
+        self.0.retain(|(_, at)| now.mono_ms < at + 60_000);
+        problems.retain(|problem| {
+            let is_news = self.0.iter().all(|(told, _)| told != problem.message());
+            if is_news {
+                self.0.push((problem.message().to_owned(), now.mono_ms));
+            }
+            is_news
+        });
+    }
 }
 
 /// How often is looked for what processes have left that are gone, e.g. the older half of a rolling deploy.
@@ -85,6 +104,7 @@ impl Core {
         });
         Self {
             last_id: archive.as_ref().map_or(0, Archive::last_id),
+            problems: Problems::default(),
             letters: DeadLetters::new(config.dead_letter_bound(), letter_file(config)),
             delivery: Delivery::new(config, archive, seed),
             disk: disk.unwrap_or_default(),
@@ -103,13 +123,18 @@ impl Core {
 
     /// Empties the inbox.
     pub(super) fn gather(&mut self, inbox: &Mutex<Inbox>, now: Now) {
-        {
-            let mut inbox = lock(inbox);
-            inbox.tell_written();
-            mem::swap(&mut inbox.contents, &mut self.gathered);
-            self.driver = inbox.driver;
-            self.closing = inbox.closing;
-        }
+        self.empty(&mut lock(inbox));
+        self.enter_gathered(now);
+    }
+
+    fn empty(&mut self, inbox: &mut Inbox) {
+        inbox.tell_written();
+        mem::swap(&mut inbox.contents, &mut self.gathered);
+        self.driver = inbox.driver;
+        self.closing = inbox.closing;
+    }
+
+    fn enter_gathered(&mut self, now: Now) {
         let contents = &mut self.gathered;
         self.last_id = self.last_id.max(mem::take(&mut contents.last_id));
         if let Some(sync_ms) = self.disk.sync_ms
@@ -236,6 +261,7 @@ impl Core {
         self.answer_flushes(now, effects);
         self.delivery.note_outage(now);
         effects.problems.extend(self.delivery.take_problems());
+        self.problems.keep_news(&mut effects.problems, now);
 
         let ends = over || (self.closing && self.counts().pending == 0);
         if ends || self.disk.sync_at.is_some_and(|at| at <= now.mono_ms) {
@@ -323,22 +349,19 @@ impl Core {
             return;
         }
         self.disk.adopt_at = now.mono_ms + ADOPT_MS;
-        let left = self.delivery.find_left();
+        let (left, segments) = self.delivery.find_left();
         if left.is_empty() {
             return;
         }
-        lock(inbox).end_segment();
-        self.gather(inbox, now);
-        let mut inbox = lock(inbox);
-        if inbox.is_between_segments() {
-            let next_segment = self.delivery.adopt(left);
-            inbox.go_on_with(next_segment);
-            // A flush covers what was taken over.
-            self.last_id = self.last_id.max(u64::from(next_segment) << 32);
-        } else {
-            // Something was tracked meanwhile: those who left can wait.
-            self.disk.adopt_at = now.mono_ms;
+        {
+            // At once, so that nothing that is tracked meanwhile stands where they will.
+            let mut inbox = lock(inbox);
+            inbox.make_way(segments);
+            self.empty(&mut inbox);
         }
+        self.enter_gathered(now);
+        // A flush covers what is taken over.
+        self.last_id = self.last_id.max(self.delivery.adopt(left));
     }
 
     fn obey(&mut self, now: Now, effects: &mut Effects) {

@@ -247,15 +247,10 @@ impl Inbox {
         }
     }
 
-    /// Whether nothing was tracked since a segment was ended and the inbox emptied.
-    pub(super) fn is_between_segments(&self) -> bool {
-        self.disk.as_ref().is_some_and(|disk| disk.journal.end().is_none()) && self.contents.written.is_empty()
-    }
-
-    /// Segments come in between that others have left: new records go to the disk alone until those are read.
-    pub(super) fn go_on_with(&mut self, next_segment: u32) {
+    /// So many segments come in between that others have left: new records go to the disk alone until those are read.
+    pub(super) fn make_way(&mut self, segments: u32) {
         if let Some(disk) = &mut self.disk {
-            disk.journal.go_on_with(next_segment);
+            disk.journal.make_way(segments);
             disk.spilling = true;
         }
     }

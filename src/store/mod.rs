@@ -16,7 +16,7 @@ mod memory;
 #[cfg(not(all(not(target_family = "wasm"), feature = "disk")))]
 pub(crate) use disk::DiskOptions;
 pub(crate) use disk::{
-    Archive, Backlog, Journal, LetterFile, Place, Slot, SyncFile, Written, add_unsynced, letter_file, open_disk, sync,
+    Archive, Backlog, Journal, Left, LetterFile, Place, SyncFile, Written, add_unsynced, letter_file, open_disk, sync,
 };
 #[cfg(all(not(target_family = "wasm"), feature = "disk"))]
 pub use disk::{DiskOptions, DiskSync};

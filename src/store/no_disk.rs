@@ -15,7 +15,7 @@ pub(crate) enum Archive {}
 
 pub(crate) enum Written {}
 
-pub(crate) enum Slot {}
+pub(crate) enum Left {}
 
 pub(crate) enum LetterFile {}
 
@@ -89,7 +89,7 @@ impl Journal {
         match *self {}
     }
 
-    pub(crate) fn go_on_with(&mut self, _: u32) {
+    pub(crate) fn make_way(&mut self, _: u32) {
         match *self {}
     }
 }
@@ -173,11 +173,11 @@ impl Archive {
         match *self {}
     }
 
-    pub(crate) fn find_left(&self) -> Vec<Slot> {
+    pub(crate) fn find_left(&mut self) -> (Vec<Left>, u32) {
         match *self {}
     }
 
-    pub(crate) fn adopt_left(&mut self, _: Vec<Slot>) -> u32 {
+    pub(crate) fn adopt_left(&mut self, _: Vec<Left>) {
         match *self {}
     }
 

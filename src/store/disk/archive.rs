@@ -1,10 +1,10 @@
 //! The other end: reads what is not in memory, notes what became of records, gives settled segments back. The driver's alone.
 
-use std::{mem, sync::Arc};
+use std::{mem, path::PathBuf, sync::Arc};
 
 use super::{
     deferred::Deferred,
-    folder::{self, Slot, failed},
+    folder::{self, Left, Slot, failed},
     frame,
     journal::{Place, START_BYTES, Written, offset_of, record_id, segment_of},
     notes::{Notes, Told},
@@ -12,7 +12,7 @@ use super::{
     segment::Segment,
 };
 use crate::{
-    Error, Result,
+    Error,
     pipeline::{Outage, RecordId, planted},
 };
 
@@ -53,6 +53,8 @@ pub(crate) struct Archive {
     pub(super) problems: Vec<Error>,
     /// Records that are overwritten when they are settled.
     pub(super) forget_later: Vec<RecordId>,
+    /// Folders with segments that cannot be taken over.
+    left_alone: Vec<(PathBuf, Vec<u32>)>,
     /// Records that a broken file has lost.
     pub(super) lost: u64,
 }
@@ -72,41 +74,45 @@ impl Archive {
             buffer: Vec::new(),
             problems: Vec::new(),
             forget_later: Vec::new(),
+            left_alone: Vec::new(),
             lost: 0,
         };
         for slot in [own].into_iter().chain(left.into_iter().map(Arc::new)) {
             if planted("the journal of the last process is forgotten") {
                 break;
             }
-            archive.adopt_or_tell(&slot);
+            match folder::segments(&slot.path) {
+                Ok(names) => archive.adopt(&slot, &names),
+                Err(error) => archive.problems.push(error),
+            }
         }
         archive.cursor = archive.segments.first().map_or(0, |first| record_id(first.number, START_BYTES));
         archive
     }
 
-    /// Parts of the folder that processes have left since, with records in them.
-    pub(crate) fn find_left(&self) -> Vec<Slot> {
-        self.own.left_beside()
+    /// Parts of the folder that processes have left since, and how many segments they hold.
+    pub(crate) fn find_left(&mut self) -> (Vec<Left>, u32) {
+        let left = self.own.left_beside(&self.left_alone);
+        let segments: usize = left.iter().map(|left| left.names.len()).sum();
+        (left, u32::try_from(segments).unwrap_or(u32::MAX))
     }
 
-    /// Takes over what they left. Answers a number that is higher than those of its segments.
-    pub(crate) fn adopt_left(&mut self, left: Vec<Slot>) -> u32 {
-        left.into_iter().for_each(|slot| self.adopt_or_tell(&Arc::new(slot)));
-        self.next_number()
-    }
-
-    /// What cannot be taken over stays where it is, and must not keep the rest from going.
-    fn adopt_or_tell(&mut self, slot: &Arc<Slot>) {
-        if let Err(error) = self.adopt(slot, self.binding) {
-            self.problems.push(error);
+    /// Takes over what they left, under the numbers behind those that are known.
+    pub(crate) fn adopt_left(&mut self, left: Vec<Left>) {
+        for Left { slot, names } in left {
+            self.adopt(&Arc::new(slot), &names);
         }
     }
 
-    fn adopt(&mut self, slot: &Arc<Slot>, binding: u64) -> Result<()> {
-        folder::remove_orphans(&slot.path)?;
-        for name in folder::segments(&slot.path)? {
+    /// What cannot be taken over stays where it is, is told once, and does not keep the rest from going.
+    fn adopt(&mut self, slot: &Arc<Slot>, names: &[u32]) {
+        if let Err(error) = folder::remove_orphans(&slot.path) {
+            self.problems.push(error);
+        }
+        let mut left_alone = Vec::new();
+        for &name in names {
             let number = self.next_number();
-            match Segment::open(number, slot, name, binding) {
+            match Segment::open(number, slot, name, self.binding) {
                 Ok(Some(mut segment)) => {
                     if let Err(error) = segment.notes.write() {
                         self.problems.push(failed("cannot be written", segment.notes.path(), Some(error)));
@@ -116,10 +122,16 @@ impl Archive {
                     self.segments.push(segment);
                 }
                 Ok(None) => {}
-                Err(error) => self.problems.push(error),
+                Err(error) => {
+                    self.problems.push(error);
+                    left_alone.push(name);
+                }
             }
         }
-        Ok(())
+        if !left_alone.is_empty() {
+            self.left_alone.retain(|(path, _)| *path != slot.path);
+            self.left_alone.push((slot.path.clone(), left_alone));
+        }
     }
 
     /// Numbers up to that one are taken.

@@ -41,6 +41,12 @@ impl Drop for Slot {
     }
 }
 
+/// A folder that another process has left, and the segments in it.
+pub(crate) struct Left {
+    pub(super) slot: Slot,
+    pub(super) names: Vec<u32>,
+}
+
 impl Slot {
     /// Takes the first free folder, and the other free ones in which records are left.
     pub(super) fn claim(root: &Path) -> Result<(Self, Vec<Self>)> {
@@ -67,8 +73,9 @@ impl Slot {
         own.map(|own| (own, left)).ok_or_else(|| failed("is shared by more than 1024 processes", root, None))
     }
 
-    /// The free folders beside this one in which records are left. What cannot be looked at is left for another time.
-    pub(super) fn left_beside(&self) -> Vec<Self> {
+    /// The free folders beside this one in which segments are left, others than the known ones. What cannot be looked at is left for another
+    /// time.
+    pub(super) fn left_beside(&self, known: &[(PathBuf, Vec<u32>)]) -> Vec<Left> {
         let Some(root) = self.path.parent() else { return Vec::new() };
         let mut left = Vec::new();
         for number in 0..MOST_SLOTS {
@@ -76,9 +83,13 @@ impl Slot {
             if !path.is_dir() {
                 break;
             }
+            let Ok(names) = segments(&path) else { continue };
+            let is_known = known.iter().any(|(known, left)| *known == path && *left == names);
             // One that this process holds cannot be locked again.
-            if path != self.path && segments(&path).is_ok_and(|segments| !segments.is_empty()) {
-                left.extend(Self::lock(path).ok().flatten());
+            if path != self.path && !names.is_empty() && !is_known {
+                // What its process has written until it let go of it.
+                let slot = Self::lock(path).ok().flatten();
+                left.extend(slot.and_then(|slot| Some(Left { names: segments(&slot.path).ok()?, slot })));
             }
         }
         left

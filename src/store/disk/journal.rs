@@ -134,9 +134,10 @@ impl Journal {
         self.open.as_ref().map(|open| place(&open.written))
     }
 
-    /// The number of the next segment.
-    pub(crate) fn go_on_with(&mut self, next: u32) {
-        self.next = self.next.max(next);
+    /// What comes from now on goes into a new segment, and leaves the numbers of so many free before it.
+    pub(crate) fn make_way(&mut self, segments: u32) {
+        self.close();
+        self.next = self.next.saturating_add(segments);
     }
 
     /// Nothing more goes into the open segment.

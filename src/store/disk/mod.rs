@@ -20,9 +20,10 @@ mod segment;
 
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
+use self::folder::Slot;
 pub(crate) use self::{
     archive::{Archive, Backlog},
-    folder::Slot,
+    folder::Left,
     journal::{Journal, Place, Written},
     letters::LetterFile,
 };

@@ -243,14 +243,13 @@ fn what_a_process_leaves_later_comes_between_the_segments_of_one_that_lives() {
     let (mut first, mut second) = (Store::open(dir.path()), Store::open(dir.path()));
     second.append("{\"of\":2}");
     first.append("{\"of\":1}");
-    assert!(first.archive.find_left().is_empty());
+    assert!(first.archive.find_left().0.is_empty());
     drop(second);
-    let left = first.archive.find_left();
-    assert_eq!(left.len(), 1);
-    first.journal.close();
+    let (left, segments) = first.archive.find_left();
+    assert_eq!((left.len(), segments), (1, 1));
+    first.journal.make_way(segments);
     first.learn();
-    let next = first.archive.adopt_left(left);
-    first.journal.go_on_with(next);
+    first.archive.adopt_left(left);
     first.append("{\"of\":3}");
     assert_eq!(first.archive.backlog().records, 3);
     let read = first.recall();
@@ -285,11 +284,35 @@ fn a_number_that_was_used_is_not_used_again() {
         if let Some(mut other) = others.pop() {
             other.append("{}");
             drop(other);
-            let left = store.archive.find_left();
+            let (left, segments) = store.archive.find_left();
+            store.journal.make_way(segments);
             store.archive.adopt_left(left);
             assert_eq!(store.archive.backlog().records, 1, "round {round}");
         }
     }
+}
+
+#[test]
+fn what_cannot_be_taken_over_is_met_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut first, mut second) = (Store::open(dir.path()), Store::open(dir.path()));
+    second.append("{}");
+    let mut foreign = journal::start(BINDING);
+    foreign[7] += 1;
+    fs::write(dir.path().join("1/00000009.events"), foreign).unwrap();
+    drop(second);
+    let (left, segments) = first.archive.find_left();
+    assert_eq!(segments, 2);
+    first.archive.adopt_left(left);
+    assert_eq!((first.archive.backlog().records, first.archive.take_problems().len()), (1, 1));
+    let read = first.recall();
+    first.archive.settle(&sized(&[read[0].0], "{}"));
+    // The folder is free again, with what is left alone in it.
+    assert!(first.archive.find_left().0.is_empty());
+    let mut third = Store::open(dir.path());
+    third.append("{}");
+    drop(third);
+    assert_eq!(first.archive.find_left().1, 2);
 }
 
 #[test]
