@@ -104,7 +104,7 @@ impl Delivery {
         let pipeline = &self.pipeline;
         let space = Space {
             bytes,
-            crowded: pipeline.waiting_bytes() >= self.memory_bound as u64 / 4,
+            crowded: pipeline.waiting_bytes() >= self.memory_bound / 4,
             waits: &|header| pipeline.waits(header, now),
             now_ms: now.mono_ms,
         };
@@ -123,12 +123,15 @@ impl Delivery {
     /// How many bytes may be read back; 0: memory has no room. Records that only wait for the time of their ids take up a half of it at most,
     /// so that there is room again when the others are gone.
     pub(crate) fn room(&self) -> usize {
-        let bound = self.memory_bound as u64;
-        let (pending, waiting) = (self.pipeline.counts().pending_bytes, self.pipeline.waiting_bytes());
+        if self.archive.is_none() {
+            return 0;
+        }
+        let bound = self.memory_bound;
+        let (pending, waiting) = (self.pipeline.counts().pending_bytes as usize, self.pipeline.waiting_bytes());
         if pending >= bound / 2 && pending - waiting >= bound / 4 {
             return 0;
         }
-        self.memory_bound.saturating_sub(pending as usize).min(self.memory_bound / 2)
+        bound.saturating_sub(pending).min(bound / 2)
     }
 
     /// When it is time to look for what was deferred, if there is room for it; [`u64::MAX`]: not before something happens.
@@ -139,11 +142,10 @@ impl Delivery {
     /// Leaves to the disk alone what takes up too much of memory only to wait.
     fn shed(&mut self, now: Now) {
         let Some(archive) = &mut self.archive else { return };
-        let bound = self.memory_bound as u64;
-        if self.pipeline.waiting_bytes() <= bound / 2 {
+        if self.pipeline.waiting_bytes() <= self.memory_bound / 2 {
             return;
         }
-        let shed = self.pipeline.shed(bound / 8 * 3);
+        let shed = self.pipeline.shed(self.memory_bound / 8 * 3);
         for (id, header) in &shed {
             archive.defer(*id, header, self.pipeline.waits(header, now));
         }

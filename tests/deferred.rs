@@ -10,7 +10,7 @@ use std::{
 };
 
 use amplitude_sdk::{
-    Client, Config, DiskOptions, Event, ProjectKey,
+    Client, Config, DiskOptions, DropReason, Event, ProjectKey, WhenFull,
     emulator::{DEMO_KEY, Emulator, Throttle},
 };
 
@@ -19,12 +19,15 @@ const HOT: usize = 8000;
 const OTHERS: usize = 1000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn client(emulator: &Emulator, dir: &Path) -> Client {
-    let config = Config::new(ProjectKey::new(DEMO_KEY).unwrap())
+fn config(emulator: &Emulator, dir: &Path) -> Config {
+    Config::new(ProjectKey::new(DEMO_KEY).unwrap())
         .server_url(emulator.ingestion_url())
         .flush_interval(Duration::from_millis(10))
-        .disk(DiskOptions::new(dir).memory_bytes(1_000_000));
-    Client::new(config).unwrap()
+        .disk(DiskOptions::new(dir).memory_bytes(1_000_000))
+}
+
+fn client(emulator: &Emulator, dir: &Path) -> Client {
+    Client::new(config(emulator, dir)).unwrap()
 }
 
 fn event(user: &str, number: usize) -> Event {
@@ -50,18 +53,21 @@ fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
     }
 }
 
-#[test]
-fn a_user_over_the_quota_costs_the_others_neither_time_nor_memory() {
+/// One at which the quota of one user is used up.
+fn emulator_over_quota(dir: &Path) -> Emulator {
     let quota = Throttle::Limits { per_second: 1_000_000, per_day: HOT as u64 };
     let emulator = Emulator::builder().throttle(quota).start().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    // His quota is used up.
-    let hot = client(&emulator, dir.path());
-    (0..HOT).for_each(|_| hot.track(Event::builder("Used up").user_id("user-hot").build().unwrap()).unwrap());
-    hot.shutdown_blocking(PATIENCE);
-    assert_eq!(hot.counts().delivered, HOT as u64);
-    drop(hot);
+    let client = client(&emulator, dir);
+    (0..HOT).for_each(|_| client.track(Event::builder("Used up").user_id("user-hot").build().unwrap()).unwrap());
+    client.shutdown_blocking(PATIENCE);
+    assert_eq!(client.counts().delivered, HOT as u64);
+    emulator
+}
 
+#[test]
+fn a_user_over_the_quota_costs_the_others_neither_time_nor_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let emulator = emulator_over_quota(dir.path());
     let client_of_all = client(&emulator, dir.path());
     (0..HOT).for_each(|number| client_of_all.track(event("user-hot", number)).unwrap());
     let begun = Instant::now();
@@ -83,4 +89,28 @@ fn a_user_over_the_quota_costs_the_others_neither_time_nor_memory() {
     let counts = next.counts();
     assert_eq!((counts.delivered, counts.pending), (HOT as u64, 0));
     assert!(arrived(&emulator)["user-hot"].iter().copied().eq(0..HOT as u64), "out of order, lost or repeated");
+}
+
+#[test]
+fn where_the_oldest_make_room_they_are_those_that_only_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let emulator = emulator_over_quota(dir.path());
+    let config = config(&emulator, dir.path()).queue_bytes(2_000_000).when_full(WhenFull::DropOldest);
+    let client = Client::new(config).unwrap();
+    const MORE: usize = 3 * HOT;
+    (0..MORE).for_each(|number| client.track(event("user-hot", number)).unwrap());
+    (0..OTHERS).for_each(|number| client.track(event(&format!("user-{number}"), number)).unwrap());
+    wait_for("the others are held up", || client.counts().delivered == OTHERS as u64);
+    let counts = client.counts();
+    assert!(counts.pending_bytes <= 2_000_000 && counts.pending > HOT as u64 / 2, "{counts:?}");
+    assert_eq!((counts.dropped, counts.pending), (counts.dropped_for(DropReason::Evicted), MORE as u64 - counts.dropped));
+    client.shutdown_blocking(Duration::ZERO);
+
+    emulator.advance(Duration::from_secs(25 * 3600));
+    let next = self::client(&emulator, dir.path());
+    // The quota of the next day is for fewer than are left.
+    wait_for("none of the rest comes", || next.counts().delivered > 1000);
+    let arrived = &arrived(&emulator)["user-hot"];
+    assert!(arrived.is_sorted() && arrived[0] > 1000, "{:?} came first", arrived.first());
+    next.shutdown_blocking(Duration::ZERO);
 }

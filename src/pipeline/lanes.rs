@@ -34,7 +34,7 @@ struct Lane {
     until: u64,
     parked: VecDeque<Entry>,
     /// Of the parked records.
-    bytes: u64,
+    bytes: usize,
     /// Listed in `Lanes::open`.
     open: bool,
 }
@@ -67,7 +67,7 @@ pub(super) struct Lanes {
     open: VecDeque<u64>,
     timers: BinaryHeap<Reverse<(u64, u64)>>,
     /// Bytes of the records on lanes that are asleep.
-    waiting_bytes: u64,
+    waiting_bytes: usize,
 }
 
 /// What became of a fresh entry that a batch wanted.
@@ -107,9 +107,9 @@ impl Lanes {
             self.timers.push(Reverse((wait, entry.lane)));
         }
         lane.parked.push_back(*entry);
-        lane.bytes += u64::from(entry.bytes);
+        lane.bytes += entry.bytes as usize;
         if lane.is_asleep() {
-            self.waiting_bytes += u64::from(entry.bytes);
+            self.waiting_bytes += entry.bytes as usize;
         }
         Taken::Parked
     }
@@ -138,7 +138,7 @@ impl Lanes {
                     break;
                 }
                 spend(&mut self.slow, entry, now);
-                lane.bytes -= u64::from(entry.bytes);
+                lane.bytes -= entry.bytes as usize;
                 entries.extend(lane.parked.pop_front());
                 if lane.held_by.replace(batch).is_none() {
                     held.push(key);
@@ -173,9 +173,9 @@ impl Lanes {
             }
             let lane = self.lanes.entry(entry.lane);
             lane.parked.push_front(*entry);
-            lane.bytes += u64::from(entry.bytes);
+            lane.bytes += entry.bytes as usize;
             if lane.is_asleep() {
-                self.waiting_bytes += u64::from(entry.bytes);
+                self.waiting_bytes += entry.bytes as usize;
             }
         }
     }
@@ -282,7 +282,7 @@ impl Lanes {
         for lane in self.lanes.values_mut() {
             let (gone, kept) = mem::take(&mut lane.parked).into_iter().partition::<VecDeque<_>, _>(&mut *out);
             lane.parked = kept;
-            let bytes: u64 = gone.iter().map(|entry| u64::from(entry.bytes)).sum();
+            let bytes: usize = gone.iter().map(|entry| entry.bytes as usize).sum();
             lane.bytes -= bytes;
             if lane.is_asleep() {
                 self.waiting_bytes -= bytes;
@@ -293,12 +293,12 @@ impl Lanes {
     }
 
     /// Bytes of the records that only wait for their time.
-    pub(super) fn waiting_bytes(&self) -> u64 {
+    pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting_bytes
     }
 
     /// Takes records off the ends of lanes until no more than `keep` bytes of them only wait for their time; those first that wait longest.
-    pub(super) fn shed(&mut self, keep: u64) -> Vec<Entry> {
+    pub(super) fn shed(&mut self, keep: usize) -> Vec<Entry> {
         let asleep = self.lanes.iter().filter(|(_, lane)| lane.is_asleep() && lane.bytes > 0);
         let mut asleep: Vec<_> = asleep.map(|(key, lane)| (lane.until, key)).collect();
         asleep.sort_unstable();
@@ -310,8 +310,8 @@ impl Lanes {
             while self.waiting_bytes > keep
                 && let Some(entry) = lane.parked.pop_back()
             {
-                lane.bytes -= u64::from(entry.bytes);
-                self.waiting_bytes -= u64::from(entry.bytes);
+                lane.bytes -= entry.bytes as usize;
+                self.waiting_bytes -= entry.bytes as usize;
                 shed.push(entry);
             }
             lane.parked.shrink_to_fit();
@@ -327,10 +327,10 @@ impl Lanes {
     /// What is counted, counted anew.
     #[cfg(any(test, fuzzing))]
     pub(super) fn check(&self) {
-        let bytes = |lane: &Lane| lane.parked.iter().map(|entry| u64::from(entry.bytes)).sum::<u64>();
+        let bytes = |lane: &Lane| lane.parked.iter().map(|entry| entry.bytes as usize).sum::<usize>();
         assert!(self.lanes.iter().all(|(_, lane)| lane.bytes == bytes(lane)));
         let asleep = self.lanes.iter().filter(|(_, lane)| lane.is_asleep());
-        assert_eq!(self.waiting_bytes, asleep.map(|(_, lane)| lane.bytes).sum::<u64>());
+        assert_eq!(self.waiting_bytes, asleep.map(|(_, lane)| lane.bytes).sum::<usize>());
     }
 
     pub(super) fn drain(&mut self) -> Vec<Entry> {

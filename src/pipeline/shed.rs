@@ -4,7 +4,7 @@ use super::{Entry, Header, Now, Pipeline, RecordId, planted};
 
 impl Pipeline {
     /// Bytes of the records that only wait for the time of their ids.
-    pub(crate) fn waiting_bytes(&self) -> u64 {
+    pub(crate) fn waiting_bytes(&self) -> usize {
         self.lanes.waiting_bytes()
     }
 
@@ -15,7 +15,7 @@ impl Pipeline {
 
     /// Lets go of records until no more than `keep` bytes only wait for the time of their ids. What comes in again must come behind what its
     /// lane has here: of a lane that loses one, all go that come after it.
-    pub(crate) fn shed(&mut self, keep: u64) -> Vec<(RecordId, Header)> {
+    pub(crate) fn shed(&mut self, keep: usize) -> Vec<(RecordId, Header)> {
         let mut shed = self.lanes.shed(keep);
         let mut lanes: Vec<u64> = shed.iter().map(|entry| entry.lane).collect();
         lanes.sort_unstable();

@@ -29,6 +29,7 @@ use crate::pipeline::{Header, RecordId};
 type Refused = (&'static str, Option<std::io::Error>);
 
 /// The space in memory for what is read back from the disk.
+#[cfg_attr(not(all(not(target_family = "wasm"), feature = "disk")), expect(dead_code, reason = "nothing is"))]
 pub(crate) struct Space<'a> {
     /// Of JSON.
     pub(crate) bytes: usize,

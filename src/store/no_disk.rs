@@ -127,6 +127,11 @@ impl Archive {
         match *self {}
     }
 
+    #[cfg(test)]
+    pub(crate) fn late_bytes(&self) -> usize {
+        match *self {}
+    }
+
     pub(crate) fn late(&self, _: RecordId) -> Option<&[u8]> {
         match *self {}
     }

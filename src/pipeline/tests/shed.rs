@@ -37,7 +37,7 @@ fn send(pipeline: &mut Pipeline, now: Now) -> BatchId {
     panic!("nothing to send");
 }
 
-fn shed(pipeline: &mut Pipeline, keep: u64) -> Vec<RecordId> {
+fn shed(pipeline: &mut Pipeline, keep: usize) -> Vec<RecordId> {
     let mut ids: Vec<_> = pipeline.shed(keep).iter().map(|(id, _)| *id).collect();
     pipeline.check();
     ids.sort_unstable();

@@ -1,8 +1,8 @@
 //! The disk store: events survive the process from the moment `track` returns. Native, feature `disk`.
 //!
 //! An append-only journal and, beside each of its segments, notes on what became of the records. What is being delivered also stands in
-//! memory, within a fixed bound; what is beyond it stands in files alone and is read back in its order. `track` touches the [`Journal`],
-//! the driver the [`Archive`]; they share files and no lock.
+//! memory, within a fixed bound; what is beyond it stands in files alone and is read back in its order, later where its ids wait. `track`
+//! touches the [`Journal`], the driver the [`Archive`]; they share files and no lock.
 
 mod archive;
 mod attempts;
@@ -70,8 +70,8 @@ impl DiskOptions {
         self
     }
 
-    /// The bytes of events, as JSON, that are held in memory too; what is beyond is read back when it is its turn. At least 1 MB. Default: 16
-    /// MiB.
+    /// The bytes of events, as JSON, that are held in memory too; what is beyond is read back when it is its turn. Events that only wait for their
+    /// user or device, which is throttled or over its daily quota, take up half of it at most. At least 1 MB. Default: 16 MiB.
     #[must_use]
     pub fn memory_bytes(mut self, bytes: usize) -> Self {
         self.memory_bytes = bytes;

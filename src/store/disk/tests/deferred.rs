@@ -141,6 +141,24 @@ fn a_first_attempt_is_remembered_of_what_goes_out_of_memory_and_comes_in_again()
     assert_eq!(attempts, [1_760_000_001, 0]);
 }
 
+#[test]
+fn the_oldest_deferred_make_room_and_the_others_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, ids) = store(dir.path());
+    store.recall_crowded(5000, 0);
+    let one = text(0).len() as u64;
+    // A sweep that is under way must not miss what it has counted.
+    store.recall_into(&Space { bytes: 1, crowded: true, waits: &|_| 0, now_ms: 5000 });
+    let (evicted, freed) = store.archive.evict(3 * one - 1, &mut store.memory);
+    assert_eq!((evicted, freed), (vec![ids[2], ids[4], ids[6]], 3 * one));
+    assert_eq!(store.archive.backlog(), Backlog { records: 6, bytes: 6 * one });
+    let (_, numbers) = store.recall_crowded(0, 5000);
+    assert_eq!((numbers, store.archive.take_lost()), ((8..20).step_by(2).collect(), 0));
+    assert_eq!(store.archive.evict(one, &mut store.memory), (vec![], 0));
+    drop(store);
+    assert_eq!(Store::open(dir.path()).archive.backlog().records, 17);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Lanes wait and do not, records come, go, and are deferred again, and the process is gone in between: all come, once, in the order of
@@ -175,6 +193,16 @@ proptest! {
                     let settled: Vec<_> = inside.entry(lane).or_default().drain(..).map(|(_, id)| id).collect();
                     store.archive.settle(&sized(&settled, &text(0)));
                     store.memory.settle(&settled);
+                }
+                9 if pick < 40 => {
+                    // All of a lane is forgotten, wherever it is.
+                    let mut found = Vec::new();
+                    let is_meant = |header: &Header, _: &[u8]| header.lane() == lane;
+                    store.archive.forget(&is_meant, &[], &mut store.memory, &mut found).unwrap();
+                    prop_assert_eq!(found.len(), outside.remove(&lane).unwrap_or_default().len());
+                    let here: Vec<_> = inside.remove(&lane).unwrap_or_default().into_iter().map(|(_, id)| id).collect();
+                    store.archive.settle(&sized(&here, &text(0)));
+                    store.memory.settle(&here);
                 }
                 8 if pick < 60 => {
                     drop(store);
