@@ -19,7 +19,7 @@ pub(super) fn check(values: &Values<'_>) -> Result<()> {
     if event_type.is_empty() {
         return Err(Error::at("event_type", "is missing or empty"));
     }
-    if limits::RESERVED_EVENT_TYPES.contains(&&*event_type) {
+    if event_type.starts_with('[') && limits::RESERVED_EVENT_TYPES.contains(&&*event_type) {
         return Err(Error::invalid(&["event_type: \"", &event_type, "\" is reserved by Amplitude"]));
     }
     for at in [fields::USER_ID, fields::DEVICE_ID] {
