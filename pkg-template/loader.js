@@ -50,9 +50,14 @@ const MOST_EARLY_CALLS = 10_000
 function isPlain(value, depth) {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
   if (typeof value !== 'object') return Number.isFinite(value)
-  const list = Array.isArray(value)
-  if (depth > 50 || value.toJSON || (!list && Object.getPrototypeOf(value) !== Object.prototype)) return false
-  for (const it of list ? value : Object.values(value)) if (!isPlain(it, depth + 1)) return false
+  if (depth > 50 || value.toJSON) return false
+  if (Array.isArray(value)) {
+    for (let at = 0; at < value.length; at++) if (!isPlain(value[at], depth + 1)) return false
+    return true
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false
+  // One that it inherits is looked at in vain, and makes no list of all.
+  for (const key in value) if (!isPlain(value[key], depth + 1)) return false
   return true
 }
 
@@ -102,28 +107,40 @@ export function create(load) {
   let calls = 0
   const early = []
 
-  const call = (method, ...args) => {
+  const refuse = (error, keep, reject) => {
+    keep(false)
+    reject(error)
+    // Who does not wait for the answer still reads of an error.
+    console.error(error)
+  }
+
+  const call = (method, args) => {
     leaveToNextPage()
+    let resolve
+    let reject
     let keep
-    const stored = new Promise((resolve) => (keep = resolve))
-    const promise = new Promise((resolve, reject) => {
-      const time = Date.now()
-      // Random for the page and counted on it: randomness for each call would cost as much as the rest of it. Of strings that are added, V8
-      // makes JSON at half the speed.
-      const id = [slot, (++calls).toString(36)].join('')
-      if (client) return resolve(client.run(method, args, time, id, keep))
-      if (early.length === MOST_EARLY_CALLS) throw new AmplitudeError(`${method}: too many calls before init`, 'full')
-      // What is called before the wasm may be sent by another page, so that it has its insert id from here on.
-      early.push({ method, args: snapshot(method, args), time, id, resolve, reject, keep })
+    const promise = new Promise((yes, no) => {
+      resolve = yes
+      reject = no
     })
+    promise.stored = new Promise((yes) => (keep = yes))
+    const time = Date.now()
+    // Random for the page and counted on it: randomness for each call would cost as much as the rest of it.
+    const id = slot + (++calls).toString(36)
+    try {
+      if (client) client.run(method, args, time, id, keep, resolve)
+      else {
+        if (early.length === MOST_EARLY_CALLS) throw new AmplitudeError(`${method}: too many calls before init`, 'full')
+        // What is called before the wasm may be sent by another page, so that it has its insert id from here on.
+        early.push({ method, args: snapshot(method, args), time, id, resolve, reject, keep })
+        promise.catch(() => {})
+      }
+    } catch (error) {
+      promise.catch(() => {})
+      refuse(error, keep, reject)
+    }
     // A page tracks its end after it is hidden, too: in `visibilitychange`, or in a handler of `pagehide` that comes later than ours.
     if (hidden) leave()
-    // Who does not wait for the answer still reads of an error, in the console.
-    promise.then(() => keep(true), (error) => {
-      keep(false)
-      console.error(error)
-    })
-    promise.stored = stored
     return promise
   }
 
@@ -156,9 +173,9 @@ export function create(load) {
     client = await open(key, options, slot)
     for (const { method, args, time, id, resolve, reject, keep } of early.splice(0)) {
       try {
-        resolve(client.run(method, JSON.parse(args), time, id, keep))
+        client.run(method, JSON.parse(args), time, id, keep, resolve)
       } catch (error) {
-        reject(error)
+        refuse(error, keep, reject)
       }
     }
   }
@@ -182,7 +199,7 @@ export function create(load) {
     getSessionId: () => client?.ids.sessionId,
   }
   for (const method of ['track', 'identify', 'groupIdentify', 'setGroup', 'revenue', 'setUserId', 'setDeviceId', 'reset', 'flush']) {
-    api[method] = (...args) => call(method, ...args)
+    api[method] = (...args) => call(method, args)
   }
   return api
 }

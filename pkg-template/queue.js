@@ -1,17 +1,15 @@
 // Where events wait, from the call to their outcome: in the store, and with the one tab that uploads for all. Where there is no store, or are no
 // locks, each tab keeps what it has in memory and sends it by itself.
 //
-// A record is an event: of this tab, or in the tab that uploads of any. Its `text` is here until the store has it, or the wasm where there is no
-// store. Chunks of records are written by group commit: what comes during one transaction goes with the next.
+// A record is an event: of this tab, or in the tab that uploads of any.
+import { bytesOf, lines, newChunk, newRecord, push, stored, textOf } from './chunk.js'
 import { AmplitudeError } from './loader.js'
 import { openStore } from './store.js'
 import { join } from './tabs.js'
-import { uploader } from './uploader.js'
+import { DESK_BYTES, uploader } from './uploader.js'
+import { GONE, writer } from './writer.js'
 
-// Chromium puts values of more than 64 KiB into files of their own, at twice the price.
-const CHUNK_CHARACTERS = 60_000
-// In a chunk's mark: this one is settled. Otherwise the second of its first attempt, or 0.
-const GONE = -1
+const [NOTHING, LINE_FEED] = [new Uint8Array(), new Uint8Array([10])]
 const UNHEARD = { status: 'unknown', reason: 'another tab sent it, and was closed before it told its outcome' }
 
 export function queue(key, slot, settings, { progress, notice, settled }) {
@@ -24,26 +22,23 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
   let hurried = false
   let away = false
   let loading = false
-  let [bytes, numbers, chunksWritten, lastMs] = [0, 0, 0, 0]
-  // The chunk that takes further records.
+  let [bytes, numbers] = [0, 0]
+  // The chunk that takes further records; its bytes stand on the desk of the wasm.
   let open
-  let unwritten = []
   // Those with records that the wasm does not have yet.
   let backlog = []
   // By key, those that the store has: this tab's own, and all of them where it leads.
   const chunks = new Map()
   const own = new Set()
-  // This tab's records that are not settled.
-  const records = new Set()
-  // The store does not know yet what became of their records.
-  const dirty = new Set()
+  // How many records of this tab are not settled.
+  let waiting = 0
 
   const wasm = uploader(key, settings, {
     progress,
     notice,
     noteAttempts(sent) {
-      for (const { chunk } of sent) dirty.add(chunk)
-      return commit()
+      for (const { chunk } of sent) down.change(chunk)
+      return down.commit()
     },
     settled(list, outcome) {
       conclude(list, outcome)
@@ -56,40 +51,36 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     const news = {}
     let foreign = false
     for (const record of list) {
-      if (!records.has(record)) {
+      if (!record.settle) {
         foreign = true
         ;(news[record.chunk.key] ??= []).push(record.at)
       }
-      settle(record, outcome)
     }
     // Before the store forgets them, so that nobody waits in vain: to hear it twice does no harm.
     if (foreign) tabs?.tell({ settled: news, outcome })
-    told(list, outcome)
+    settle(list, outcome)
   }
 
-  const told = (list, outcome) => list[0] && progress({ type: 'settled', ids: list.map(({ number }) => number), ...outcome })
-
-  const settle = (record, outcome) => {
-    const { chunk } = record
-    if (record.gone) return
-    record.gone = true
-    record.text = undefined
-    if (leads) {
-      dirty.add(chunk)
-      commit()
+  const settle = (list, outcome) => {
+    for (const record of list) {
+      const { chunk } = record
+      if (record.gone) continue
+      record.gone = true
+      if (leads) down.change(chunk)
+      if (!--chunk.left && chunk !== open) forget(chunk)
+      if (record.settle) {
+        waiting--
+        bytes -= record.size
+        record.keep(true)
+        settled(record, outcome)
+      }
     }
-    if (!--chunk.left && chunk !== open) forget(chunk)
-    if (records.delete(record)) {
-      bytes -= record.bytes
-      record.keep(true)
-      settled(record, outcome)
-    }
+    if (leads) down.commit()
+    if (list[0]) progress?.({ type: 'settled', ids: list.map(({ number }) => number), ...outcome })
   }
 
   const settleAll = (chunk, outcome) => {
-    const list = chunk.records.filter(({ gone }) => !gone)
-    for (const record of list) settle(record, outcome)
-    told(list, outcome)
+    settle(chunk.records.filter(({ gone }) => !gone), outcome)
     forget(chunk)
   }
 
@@ -99,8 +90,20 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
   }
 
   const close = () => {
-    if (open && !open.left) forget(open)
+    if (!open) return
+    if (open.left) open.bytes = wasm.read(open.size)
+    else forget(open)
     open = undefined
+  }
+
+  /** Where on the desk there is room for so many characters: behind the open chunk, or where that is full, in its place. */
+  const deskFor = (length) => {
+    if (open?.size + 3 * length > DESK_BYTES) close()
+    return open?.size ?? 0
+  }
+
+  const claim = (size) => {
+    if (bytes + size > settings.queueBytes) throw new AmplitudeError('the queue is full', 'full')
   }
 
   const list = (chunk) => {
@@ -112,7 +115,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
   const listKey = (key) => {
     if (typeof key !== 'string') return
     if (!chunks.has(key)) {
-      const chunk = { key, written: true, size: +key.split('-')[3] || 0, records: [], left: 0 }
+      const chunk = newChunk(key)
       bytes += chunk.size
       chunks.set(key, chunk)
     }
@@ -124,9 +127,11 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     if (!ready && !alone) return
     while (backlog[0]) {
       const [chunk] = backlog
-      const here = chunk.records[0] && chunk.records.every((it) => it.handed || it.gone || it.text !== undefined)
+      if (chunk === open) close()
+      const here = chunk.records[0] && (chunk.bytes || chunk.records.every((it) => it.handed || it.gone))
       if (!here && store) return load(chunk)
       if (here && !chunk.records.every(hand)) break
+      if (chunk.written) chunk.bytes = undefined
       backlog.shift()
       // It may still take records.
       if (own.has(chunk)) chunk.listed = false
@@ -141,7 +146,9 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
   const hand = (record) => {
     if (record.handed || record.gone) return true
     try {
-      wasm.hand(record)
+      const at = deskFor(record.size)
+      wasm.put(at, bytesOf(record))
+      wasm.hand(record, at)
     } catch (error) {
       if (error.kind === 'full') return false
       // Of other options, or nobody knows of whom.
@@ -149,7 +156,6 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       return true
     }
     record.handed = true
-    if (record.chunk.written) record.text = undefined
     return true
   }
 
@@ -161,7 +167,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       const [found, marks] = await store.read(wanted.key)
       for (const { key, events } of found) {
         const chunk = chunks.get(key)
-        if (chunk?.listed) fill(chunk, String(events).split('\n'), marks.find((mark) => mark.key === key)?.tried ?? [])
+        if (chunk?.listed) fill(chunk, stored(events), marks.find((mark) => mark.key === key)?.tried ?? [])
       }
       if (found[0]?.key !== wanted.key) settleAll(wanted, UNHEARD)
       backlog = backlog.filter((chunk) => chunks.has(chunk.key) || own.has(chunk))
@@ -172,68 +178,11 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     pump()
   }
 
-  const fill = (chunk, texts, tried) => {
-    if (!own.has(chunk) && !chunk.records[0]) {
-      chunk.records = texts.map((text, at) => ({ chunk, at, number: ++numbers, tried: 0 }))
-      chunk.left = texts.length
-    }
-    for (const record of chunk.records) {
-      record.tried ||= Math.max(tried[record.at] || 0, 0)
-      if (tried[record.at] === GONE) settle(record, UNHEARD)
-      else if (!record.handed && !record.gone) record.text = texts[record.at] ?? ''
-    }
-  }
-
-  let tail
-  let next
-  /** Resolves when the store has all that is so now. */
-  const commit = () => {
-    next ??= tail = tail.then(() => {
-      next = undefined
-      return write()
-    })
-    return next
-  }
-
-  const write = async () => {
-    if (!store) return
-    const added = alone ? [] : unwritten.splice(0).filter((chunk) => chunk.left)
-    if (!alone) close()
-    for (const chunk of added) {
-      lastMs = Math.max(lastMs, Date.now())
-      chunk.key = [lastMs, String(++chunksWritten).padStart(9, 0), slot, chunk.size].join('-')
-      chunks.set(chunk.key, chunk)
-    }
-    const changed = [...dirty].filter((chunk) => chunk.key)
-    dirty.clear()
-    const marked = changed.filter((chunk) => chunk.left)
-    const removed = changed.filter((chunk) => !chunk.left)
-    if (!added[0] && !changed[0]) return
-    try {
-      await store.write(
-        added.map(({ key, records }) => ({ key, events: records.map(({ text }) => text).join('\n') })),
-        marked.map(({ key, records }) => ({ key, tried: records.map(({ gone, tried }) => (gone ? GONE : tried)) })),
-        removed.map(({ key }) => key),
-      )
-    } catch (error) {
-      if (!added[0]) return lose(error)
-      // No room for more, perhaps; what is there can still be read and removed.
-      for (const chunk of added) {
-        chunks.delete(chunk.key)
-        chunk.key = undefined
-      }
-      for (const chunk of changed) dirty.add(chunk)
-      fail(error)
-      return write()
-    }
-    for (const chunk of added) {
-      chunk.written = true
-      for (const record of chunk.records) {
-        if (record.handed || !leads) record.text = undefined
-        record.keep(true)
-      }
-    }
-    if (!leads && added[0]) tabs.tell({ take: added.map(({ key }) => key) })
+  const fill = (chunk, bytes, tried) => {
+    if (!own.has(chunk) && !chunk.records[0]) lines(bytes, (from, size) => push(newRecord(chunk, from, size, ++numbers, 0)))
+    for (const record of chunk.records) record.tried ||= Math.max(tried[record.at] || 0, 0)
+    chunk.bytes = bytes
+    settle(chunk.records.filter(({ at, gone }) => !gone && tried[at] === GONE), UNHEARD)
   }
 
   /** From here on this tab sends by itself what is not stored. */
@@ -241,7 +190,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     if (alone) return
     alone = true
     notice(`events wait in memory, not in the store: ${error?.message ?? error}`)
-    unwritten = []
+    down.stop()
     for (const chunk of own) {
       if (chunk.written) continue
       for (const record of chunk.records) record.keep(false)
@@ -288,9 +237,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     for (const key in settled) {
       const chunk = chunks.get(key)
       if (!own.has(chunk)) continue
-      const list = settled[key].map((at) => chunk.records[at]).filter((record) => !record.gone)
-      for (const record of list) settle(record, outcome)
-      told(list, outcome)
+      settle(settled[key].map((at) => chunk.records[at]).filter((record) => !record.gone), outcome)
     }
     if (!leads) return
     take?.forEach(listKey)
@@ -309,49 +256,69 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       fail(error)
     }
   }
-  tail = start()
+  const down = writer(slot, Promise.resolve().then(start), {
+    current: () => store,
+    closing: close,
+    named: (chunk) => chunks.set(chunk.key, chunk),
+    unnamed: ({ key }) => chunks.delete(key),
+    wrote: (added) => leads || tabs.tell({ take: added.map(({ key }) => key) }),
+    failed: fail,
+    lost: lose,
+  })
 
   return {
-    records,
-    check: wasm.check,
+    /** The number of the last record, and how many of this tab are not settled. */
+    waiting: () => [numbers, waiting],
 
-    /** Takes an event's text, `tried` first in that second or never; tells `settle` its outcome and `keep` whether it is stored. */
-    add(text, tried, settle, keep) {
-      if (bytes + text.length > settings.queueBytes) throw new AmplitudeError('the queue is full', 'full')
-      if (open?.size + text.length > CHUNK_CHARACTERS) close()
+    check(text) {
+      const at = deskFor(text.length)
+      wasm.check(at, wasm.write(at, text, NOTHING))
+    },
+
+    /**
+     * Takes an event's text, and bytes behind it that end its line, `tried` first in that second or never; tells `settle` its outcome and
+     * `keep` whether it is stored.
+     */
+    add(text, tried, settle, keep, ending = LINE_FEED) {
+      const length = text.length + ending.length
+      // No text has fewer bytes than characters.
+      claim(length)
+      const at = deskFor(length)
+      const size = wasm.write(at, text, ending) - 1
+      claim(size)
       if (!open) {
-        open = { written: false, size: 0, records: [], left: 0 }
-        if (!alone) unwritten.push(open)
+        open = newChunk()
+        down.add(open)
       }
-      const record = { text, tried, settle, keep, chunk: open, at: open.records.length, bytes: text.length, number: numbers + 1 }
+      const record = newRecord(open, at, size, numbers + 1, tried, settle, keep)
       if (alone || (ready && !backlog[0])) {
         try {
-          wasm.hand(record)
+          wasm.hand(record, at)
           record.handed = true
         } catch (error) {
           if (alone || error.kind !== 'full') throw error
         }
       } else {
-        wasm.check(text)
+        wasm.check(at, size)
       }
+      push(record)
+      if (!record.at) own.add(open)
+      open.size += size + 1
+      bytes += size
       numbers++
-      bytes += record.bytes
-      own.add(open)
-      records.add(record)
-      open.records.push(record)
-      open.size += record.bytes
-      open.left++
+      waiting++
       if (leads && !record.handed) list(open)
       if (alone) keep(false)
-      else commit()
+      else down.commit()
       return record
     },
 
     /** What waits goes without waiting for more. */
-    flush() {
+    async flush() {
       hurried = true
-      if (ready || alone) pump()
-      else commit().then(() => leads || alone || tabs.tell({ flush: true }))
+      if (ready || alone) return pump()
+      await down.drain()
+      if (!leads && !alone) tabs.tell({ flush: true })
     },
 
     /** What waits goes while the page still can. */
@@ -364,6 +331,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       away = true
       wasm.leave(true)
       this.hide()
+      close()
       const left = [...own].flatMap((chunk) => (chunk.written ? [] : chunk.records.filter((it) => !it.gone && !it.left)))
       if (!alone) {
         tabs?.resign()
@@ -377,7 +345,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
         }
       }
       const { url } = settings
-      return left[0] && `"url":${JSON.stringify(url)},"tried":[${left.map(({ tried }) => tried)}],"events":[${left.map(({ text }) => text)}]`
+      return left[0] && `"url":${JSON.stringify(url)},"tried":[${left.map(({ tried }) => tried)}],"events":[${left.map(textOf)}]`
     },
 
     /** The page is back. */

@@ -1,20 +1,29 @@
 // Drives the wasm, which decides what is sent when: makes its requests, keeps its timers, tells what became of records.
 import * as glue from './amplitude_bg.js'
 import { AmplitudeError } from './loader.js'
+import { view } from './wasm.js'
 
 // What a browser lets all requests of a page carry together that outlive it.
 const KEEPALIVE_BYTES = 65_536
 // Less is not worth a request of its own.
 const LEAST_BYTES = 4096
+// What stands on the desk is read by the wasm. Only for a larger event there is a larger one. Chunks grow there, and Chromium puts values of more
+// than 64 KiB into files of their own, at twice the price.
+export const DESK_BYTES = 64_000
+const utf8 = new TextEncoder()
 
 /** What the wasm throws is text: the kind of the error, a line feed, its message. */
-export function attempt(call) {
+function lifted(error) {
+  if (typeof error !== 'string') return error
+  const end = error.indexOf('\n')
+  return new AmplitudeError(error.slice(end + 1), error.slice(0, end))
+}
+
+function attempt(call) {
   try {
     return call()
   } catch (error) {
-    if (typeof error !== 'string') throw error
-    const end = error.indexOf('\n')
-    throw new AmplitudeError(error.slice(end + 1), error.slice(0, end))
+    throw lifted(error)
   }
 }
 
@@ -24,7 +33,7 @@ function retryAfter(header) {
   return seconds >= 0 ? seconds : -1
 }
 
-/** Sends records: objects with a `text`, and in `tried` the second of their first attempt, or 0. */
+/** Sends records: `size` bytes of text, and in `tried` the second of their first attempt, or 0. */
 export function uploader(key, { url, requestTimeoutMs, core: parameters }, { noteAttempts, settled, progress, notice }) {
   let core
   let timer
@@ -34,9 +43,11 @@ export function uploader(key, { url, requestTimeoutMs, core: parameters }, { not
   let leaving = false
   let keptAlive = 0
   const tasks = []
+  let desk
 
   const begin = () => {
     records = new Map()
+    desk = undefined
     // The wasm tells what is to be done while it is at work, so that it is done afterwards.
     const mine = (core = attempt(() => new glue.Core(
       {
@@ -47,13 +58,15 @@ export function uploader(key, { url, requestTimeoutMs, core: parameters }, { not
           timer = setTimeout(loop)
         },
         send: (batch, ids, body) => {
-          const [sent, bytes] = [Array.from(ids, (id) => records.get(id)), body.slice()]
-          tasks.push(() => send(mine, batch, sent, bytes))
+          const [sent, size] = [found(ids), body.length]
+          // The wasm's own bytes go after this. To send a large body costs the page a fifth as a blob, which the browser copies beside it.
+          const copy = size > KEEPALIVE_BYTES ? new Blob([body]) : body.slice()
+          tasks.push(() => send(mine, batch, sent, copy, size))
         },
         settled: (ids, status, reason) => {
-          const found = Array.from(ids, (id) => records.get(id))
-          for (const id of ids) records.delete(id)
-          tasks.push(() => settled(found, reason ? { status, reason } : { status }))
+          const list = found(ids)
+          for (let at = 0; at < ids.length; at++) records.delete(ids[at])
+          tasks.push(() => settled(list, reason ? { status, reason } : { status }))
         },
         notice: (message) => tasks.push(() => notice(message)),
       },
@@ -62,9 +75,16 @@ export function uploader(key, { url, requestTimeoutMs, core: parameters }, { not
     )))
   }
 
+  // Lists of thousands, which iterators would make slow.
+  const found = (ids) => {
+    const list = []
+    for (let at = 0; at < ids.length; at++) list.push(records.get(ids[at]))
+    return list
+  }
+
   const away = () => leaving || globalThis.document?.visibilityState === 'hidden'
   const work = () => {
-    for (const task of tasks.splice(0)) task()
+    if (tasks[0]) for (const task of tasks.splice(0)) task()
   }
   const loop = () => {
     clearTimeout(timer)
@@ -76,10 +96,10 @@ export function uploader(key, { url, requestTimeoutMs, core: parameters }, { not
     work()
   }
 
-  const send = async (of, batch, sent, body) => {
+  const send = async (of, batch, sent, body, size) => {
     const fresh = sent.filter((record) => !record.tried)
     for (const record of fresh) record.tried = Math.floor(Date.now() / 1000)
-    progress({ type: 'sending', ids: sent.map(({ number }) => number) })
+    progress?.({ type: 'sending', ids: sent.map(({ number }) => number) })
     if (fresh[0]) {
       const noted = noteAttempts(fresh)
       // A page that ends has no time to wait.
@@ -90,8 +110,8 @@ export function uploader(key, { url, requestTimeoutMs, core: parameters }, { not
     // `AbortSignal.timeout` is younger than the other things that are needed here.
     const ending = new AbortController()
     const limit = setTimeout(() => ending.abort(), requestTimeoutMs)
-    const keepalive = away() && keptAlive + body.length <= KEEPALIVE_BYTES
-    const kept = keepalive ? body.length : 0
+    const keepalive = away() && keptAlive + size <= KEEPALIVE_BYTES
+    const kept = keepalive ? size : 0
     keptAlive += kept
     try {
       const headers = { 'content-type': 'application/json' }
@@ -113,12 +133,45 @@ export function uploader(key, { url, requestTimeoutMs, core: parameters }, { not
     loop()
   }
 
+  // Memory that has grown leaves a view without length.
+  const reach = (bytes) => {
+    if (desk?.length >= bytes) return
+    const most = Math.max(bytes, DESK_BYTES)
+    const at = core.desk(most)
+    desk = view(at, most)
+  }
+
   begin()
   return {
-    check: (event) => attempt(() => core.check(event)),
+    /** Writes a text on the desk, and bytes behind it; answers how many bytes they are. Takes room of three bytes for each character. */
+    write(at, text, ending) {
+      reach(at + text.length * 3 + ending.length)
+      const bytes = utf8.encodeInto(text, desk.subarray(at)).written
+      desk.set(ending, at + bytes)
+      return bytes + ending.length
+    },
 
-    hand(record) {
-      records.set(attempt(() => core.track(record.text, record.tried, performance.now(), Date.now())), record)
+    /** What stands at the start of the desk. */
+    read(bytes) {
+      reach(bytes)
+      return desk.slice(0, bytes)
+    },
+
+    /** Puts bytes there. */
+    put(at, bytes) {
+      reach(at + bytes.length)
+      desk.set(bytes, at)
+    },
+
+    check: (at, bytes) => attempt(() => core.check(at, bytes)),
+
+    /** Takes the record whose text stands there. */
+    hand(record, at) {
+      try {
+        records.set(core.track(at, record.size, record.tried, performance.now(), Date.now()), record)
+      } catch (error) {
+        throw lifted(error)
+      }
       work()
     },
 

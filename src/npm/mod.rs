@@ -41,6 +41,8 @@ pub struct Core {
     last_id: u64,
     min_id_chars: usize,
     long_strings: LongStrings,
+    /// Where JavaScript writes events before it tells of them: no allocation for each.
+    desk: Vec<u8>,
     host: Host,
 }
 
@@ -84,28 +86,44 @@ impl Core {
         }
         config.min_id_length = (min_id_length > 0).then_some(min_id_length);
         let delivery = Delivery::new(&config, None, seed.to_bits());
-        Ok(Self { delivery, last_id: 0, min_id_chars: config.min_id_chars(), long_strings: config.long_strings, host })
+        Ok(Self {
+            delivery,
+            last_id: 0,
+            min_id_chars: config.min_id_chars(),
+            long_strings: config.long_strings,
+            desk: Vec::new(),
+            host,
+        })
     }
 
-    /// Checks an event's JSON text, and that it fits into a request.
-    pub fn check(&self, event: &str) -> Result<(), JsValue> {
-        self.checked(event).map_err(js)?;
-        self.fits(event, 0)
+    /// A desk of at least so many bytes, for texts in UTF-8. What stood on a smaller one is gone. Answers where in the memory it is.
+    pub fn desk(&mut self, bytes: usize) -> usize {
+        if self.desk.len() < bytes {
+            self.desk = vec![0; bytes];
+        }
+        self.desk.as_ptr() as usize
     }
 
-    /// Queues an event that has all its fields; its text goes as it is. `first_attempt`: when it was sent first, in seconds since 1970, or 0.
+    /// Checks the JSON text on the desk, and that it fits into a request.
+    pub fn check(&self, from: usize, bytes: usize) -> Result<(), JsValue> {
+        self.checked(text_on(&self.desk, from, bytes)?).map_err(js)?;
+        self.fits(bytes, 0)
+    }
+
+    /// Queues an event that has all its fields; its text on the desk goes as it is. `first_attempt`: when it was sent first, in seconds since 1970, or 0.
     /// Answers with its number.
-    pub fn track(&mut self, event: &str, first_attempt: u32, mono_ms: f64, unix_ms: f64) -> Result<f64, JsValue> {
+    pub fn track(&mut self, from: usize, bytes: usize, first_attempt: u32, mono_ms: f64, unix_ms: f64) -> Result<f64, JsValue> {
+        let event = text_on(&self.desk, from, bytes)?;
         let (values, long_strings) = self.checked(event).map_err(js)?;
         let header = Header {
             user: raw_id_hash(values[fields::USER_ID]),
             device: raw_id_hash(values[fields::DEVICE_ID]),
-            bytes: u32::try_from(event.len()).unwrap_or(u32::MAX),
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             tracked_secs: u32::try_from(unix_ms as u64 / 1000).unwrap_or(u32::MAX),
             first_attempt,
         };
         let now = now(mono_ms, unix_ms);
-        self.fits(event, self.delivery.pipeline.counts().pending_bytes as usize)?;
+        self.fits(bytes, self.delivery.pipeline.counts().pending_bytes as usize)?;
         let Delivery { pipeline, store, .. } = &mut self.delivery;
         self.last_id += 1;
         let id = self.last_id;
@@ -173,8 +191,8 @@ impl Core {
 }
 
 impl Core {
-    fn fits(&self, event: &str, queued: usize) -> Result<(), JsValue> {
-        self.delivery.pipeline.bounds().check(event.len(), queued, 0).map_err(|refusal| js(refusal.into_error(event.len())))
+    fn fits(&self, bytes: usize, queued: usize) -> Result<(), JsValue> {
+        self.delivery.pipeline.bounds().check(bytes, queued, 0).map_err(|refusal| js(refusal.into_error(bytes)))
     }
 
     fn checked<'a>(&self, event: &'a str) -> Result<(rules::Values<'a>, u32)> {
@@ -183,6 +201,11 @@ impl Core {
         self.long_strings.check(long_strings)?;
         Ok((values, long_strings))
     }
+}
+
+fn text_on(desk: &[u8], from: usize, bytes: usize) -> Result<&str, JsValue> {
+    let text = desk.get(from..from.saturating_add(bytes)).and_then(|text| str::from_utf8(text).ok());
+    text.ok_or_else(|| js(Error::at("event", "is not UTF-8")))
 }
 
 /// Times of this century are whole numbers in a double, and `as` saturates what is not.

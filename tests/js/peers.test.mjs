@@ -224,7 +224,7 @@ test('T14: an event is written once, whatever is queued', { timeout }, async (t)
     for (const [type, method] of [[IDBObjectStore, 'put'], [Storage, 'setItem']]) {
       const write = type.prototype[method]
       type.prototype[method] = function (...args) {
-        written += JSON.stringify(args).length
+        written += JSON.stringify(args, (key, value) => (ArrayBuffer.isView(value) ? 'x'.repeat(value.length) : value)).length
         return write.apply(this, args)
       }
     }

@@ -1,0 +1,54 @@
+// A chunk: events that are stored together, as lines of JSON in UTF-8, with a record for each that says what became of it.
+
+const [encoder, decoder] = [new TextEncoder(), new TextDecoder()]
+
+/** A new one, or one that the store has under this key. */
+export const newChunk = (key) => ({
+  key,
+  written: key !== undefined,
+  // Its bytes, which its key tells, too.
+  size: +key?.split('-')[3] || 0,
+  // Here from when it takes no further records until the store has them, and again where they are read back.
+  bytes: undefined,
+  records: [],
+  // How many records are not settled.
+  left: 0,
+  listed: false,
+})
+
+/** The record of these bytes, to be pushed behind the others; `tried` is the second of its first attempt, or 0. */
+export const newRecord = (chunk, from, size, number, tried, settle, keep) => ({
+  chunk,
+  at: chunk.records.length,
+  from,
+  size,
+  number,
+  tried,
+  settle,
+  keep,
+  handed: false,
+  gone: false,
+  left: false,
+})
+
+export function push(record) {
+  record.chunk.records.push(record)
+  record.chunk.left++
+}
+
+/** The lines of a chunk that was stored, by whomever: text, too, is read as such. */
+export const stored = (events) => (events instanceof Uint8Array ? events : encoder.encode(String(events)))
+
+/** Calls with the start and the bytes of each line, of which there is one at least. */
+export function lines(bytes, each) {
+  let from = 0
+  do {
+    const end = bytes.indexOf(10, from)
+    const to = end < 0 ? bytes.length : end
+    each(from, to - from)
+    from = to + 1
+  } while (from < bytes.length)
+}
+
+export const bytesOf = ({ chunk, from, size }) => chunk.bytes.subarray(from, from + size)
+export const textOf = (record) => decoder.decode(bytesOf(record))

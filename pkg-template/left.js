@@ -1,0 +1,63 @@
+// What earlier pages left in localStorage when they ended: taken over by the next page that opens the same project.
+import { LEFT, random, storage } from './loader.js'
+
+/** Takes these; answers with those for which there was no room. */
+const roomless = (items, take) =>
+  items.filter((item) => {
+    try {
+      take(item)
+    } catch (error) {
+      if (error.retryable) return true
+      console.error(error)
+    }
+  })
+
+/**
+ * Takes what was left for this key and server by other pages than this one. What finds no room stays for a later page, and so does what is for another
+ * server. `add` takes an event that is whole, `run` a call that was made before there was a client; both answer with the record, if there is one.
+ */
+export function adopt(kept, key, slot, ownUrl, { add, run, guarded }) {
+  for (const name of Object.keys(kept)) {
+    const of = [`${LEFT}${key}:`, `${LEFT}:`].some((prefix) => name.startsWith(prefix))
+    if (of && !name.endsWith(slot)) guarded(() => adoptOne(kept, name, ownUrl, add, run))
+  }
+}
+
+function adoptOne(kept, name, ownUrl, add, run) {
+  const [stored, records] = [[], []]
+  const keeping = (take) => {
+    let keep
+    const promise = new Promise((resolve) => (keep = resolve))
+    const record = take(keep)
+    if (record) records.push(record)
+    stored.push(promise)
+  }
+  let stays = { events: [], calls: [] }
+  try {
+    const { url = ownUrl, tried = [], events, calls } = JSON.parse(kept.getItem(name))
+    const left = events.map((event, at) => ({ event, tried: tried[at] >>> 0 }))
+    const take = ({ event, tried }) => keeping((keep) => add(JSON.stringify(event), tried, () => {}, keep))
+    const staying = url === ownUrl ? roomless(left, take) : left
+    stays = {
+      url,
+      tried: staying.map((it) => it.tried),
+      events: staying.map((it) => it.event),
+      // A time that is none would spoil the session of all that is tracked after it.
+      calls: roomless(calls, ({ method, args, time, id }) => {
+        const [when, name] = [Number.isSafeInteger(time) ? time : Date.now(), /^\w+$/.test(id) ? id : random()]
+        keeping((keep) => run(method, JSON.parse(args), when, name, keep, () => {}))
+      }),
+    }
+  } finally {
+    // Those are still there, so that this page need not leave them once more.
+    for (const record of records) record.left = true
+    // Not before the store has it. What nobody can read goes, too.
+    Promise.all(stored).then(() => {
+      for (const record of records) record.left = false
+      storage((kept) => {
+        if (stays.events[0] || stays.calls[0]) kept.setItem(name, JSON.stringify(stays))
+        else kept.removeItem(name)
+      })
+    })
+  }
+}
