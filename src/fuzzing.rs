@@ -47,7 +47,7 @@ pub enum Judged {
 pub fn judge(status: u16, retry_after: &str, body: &str, count: usize) -> Judged {
     let retry_after = retry_after_of(retry_after);
     match verdict::judge(&Reply { status, retry_after, body: body.to_owned() }, count) {
-        Verdict::Delivered { short } => Judged::Delivered { short },
+        Verdict::Delivered { short, .. } => Judged::Delivered { short },
         Verdict::Named(Named { ids, events, silenced, rejected, at_least, window }) => {
             assert!(window > 0, "a window that nothing fits into");
             let rejected = rejected.into_iter().map(|(index, why)| (index, field_of(why))).collect();

@@ -71,6 +71,12 @@ impl Pipeline {
         self.settle(&dropped, Outcome::Dropped(DropReason::Purged));
     }
 
+    /// Whether the driver is to hear of a record's outcome.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn settles(&self, id: RecordId) -> bool {
+        self.actions.iter().any(|action| matches!(action, Action::Settle { ids, .. } if ids.contains(&id)))
+    }
+
     /// Shows all records that are not under way.
     fn look_through(&self, look: &mut dyn FnMut(&Entry)) {
         for batch in &self.batches {

@@ -238,8 +238,7 @@ impl World {
         let mut expected = 0;
         for id in evictable {
             let is_due = expected < bytes;
-            let is_evicted = |action: &Action| matches!(action, Action::Settle { ids, .. } if ids.contains(&id));
-            assert_eq!(self.pipeline().actions.iter().any(is_evicted), is_due, "not the oldest make room");
+            assert_eq!(self.pipeline().settles(id), is_due, "not the oldest make room");
             expected += if is_due { u64::from(self.records[&id].bytes) } else { 0 };
         }
         assert_eq!(freed, expected);
