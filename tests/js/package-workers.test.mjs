@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { KEY, application, emulator, installed, launch, open, serve } from './support.mjs'
+import { KEY, application, emulator, installed, launch, names, open, serve, until, wire } from './support.mjs'
 
 const timeout = 60_000
 
@@ -28,6 +28,21 @@ const site = await serve({ after }, {
   // A service worker knows no dynamic import.
   '/service.js': `import * as api from './vendor/static.js'${WORK}
     onmessage = ({ data, ports: [port] }) => work(api, data).then((answer) => port.postMessage(answer), (error) => port.postMessage(String(error)))`,
+  // Answers its page at once, and delivers behind it.
+  '/waits.js': `import { flush, init, track } from './vendor/static.js'
+    function deliver(event, { key, serverUrl, id }) {
+      init(key, { serverUrl, flushIntervalMs: 3_600_000 })
+      track('behind the page', {}, { insert_id: id })
+      event.waitUntil(flush())
+    }
+    onmessage = (event) => deliver(event, event.data)
+    onactivate = (event) => event.waitUntil(clients.claim())
+    onfetch = (event) => {
+      const { pathname, searchParams } = new URL(event.request.url)
+      if (pathname !== '/buy') return
+      deliver(event, Object.fromEntries(searchParams))
+      event.respondWith(new Response('bought'))
+    }`,
   '/late.js': `import * as api from './vendor/index.js'
     onmessage = ({ data, ports: [port] }) => api.init(data.key, data).then(() => port.postMessage('loaded'), (error) => port.postMessage(error instanceof Error))`,
 })
@@ -78,3 +93,35 @@ test('a service worker with the other entry is told by an Error', { timeout }, a
   const page = await open(t, browser, `${site}/page.html`)
   assert.equal(await page.evaluate(ask, { script: './late.js', key: KEY }), true)
 })
+
+// How a page asks the worker, which must not wait for it.
+const WAYS = {
+  message: async (data) => (await navigator.serviceWorker.ready).active.postMessage(data),
+  fetch: async (data) => {
+    if ((await (await fetch(`/buy?${new URLSearchParams(data)}`)).text()) !== 'bought') throw new Error('the worker did not answer')
+  },
+}
+
+for (const [way, send] of Object.entries(WAYS)) {
+  test(`a service worker that waits for flush in its ${way} handler delivers when the page is closed`, { timeout }, async (t) => {
+    const it = await emulator(t)
+    const line = await wire(t, it.httpV2)
+    const held = []
+    line.how = (response, events, handOn) => held.push(handOn)
+    const page = await open(t, browser, `${site}/page.html`)
+    await page.evaluate(async () => {
+      const controlled = new Promise((done) => (navigator.serviceWorker.oncontrollerchange = done))
+      await navigator.serviceWorker.register('./waits.js', { type: 'module' })
+      await controlled
+    })
+    await page.evaluate(send, { key: KEY, serverUrl: line.url, id: `by-${way}` })
+    const context = page.context()
+    await page.close()
+    await until('it is sent, by nobody but the worker', () => held.length)
+    assert.equal(context.pages().length, 0)
+    held.forEach((handOn) => handOn())
+    await until('it is delivered', async () => (await it.events()).length)
+    assert.deepEqual(names(await it.events()), [`by-${way}`])
+    assert.equal(line.sent.length, 1)
+  })
+}
