@@ -2,12 +2,28 @@
 
 const [encoder, decoder] = [new TextEncoder(), new TextDecoder()]
 
-/** A new one, or one that the store has under this key. */
-export const newChunk = (key) => ({
+// A record waits as long as its chunk, give or take this.
+const ABOUT_AS_LONG_MS = 1000
+
+/** A new one, of events that wait since then. */
+export const newChunk = (since) => chunk(undefined, since, 0)
+
+/** One that the store has under this key. */
+export function storedChunk(key) {
+  const [since, , , size] = key.split('-')
+  return chunk(key, +since || 0, +size || 0)
+}
+
+/** The key of a chunk is made of when its events were tracked, a number that rises, its tab, and its bytes. */
+export const keyOf = ({ since, size }, number, slot) => [since, String(number).padStart(9, 0), slot, size].join('-')
+
+export const takes = (chunk, since) => Math.abs(chunk.since - since) < ABOUT_AS_LONG_MS
+
+const chunk = (key, since, size) => ({
   key,
   written: key !== undefined,
-  // Its bytes, which its key tells, too.
-  size: +key?.split('-')[3] || 0,
+  since,
+  size,
   // Here from when it takes no further records until the store has them, and again where they are read back.
   bytes: undefined,
   records: [],

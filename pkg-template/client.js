@@ -57,17 +57,17 @@ export async function open(key, options, slot) {
     return event
   }
 
-  const track = (method, args, time, id, keep, resolve) => {
+  const track = (method, args, time, id, keep, resolve, since) => {
     const own = EVENTS[method](...args)
     const text = ids.stamped(snapshot(method, own), own, time, id)
     const ending = ids.ending(own)
-    if (!plugins[0] && !progress) return line.add(text, 0, resolve, keep, ending.bytes)
+    if (!plugins[0] && !progress) return line.add(text, resolve, keep, ending.bytes, since)
     const event = enrich(text + ending.text)
     if (event === undefined) {
       keep(true)
       return resolve({ status: 'dropped', reason: 'a plugin dropped it' })
     }
-    const record = line.add(event, 0, resolve, keep)
+    const record = line.add(event, resolve, keep, undefined, since)
     progress?.({ type: 'queued', ids: [record.number], method, event })
     return record
   }
@@ -102,9 +102,9 @@ export async function open(key, options, slot) {
     setDeviceId: (id) => ids.setDeviceId(text('setDeviceId', 'the id', id)),
   }
 
-  /** Does what a call asks for; answers with the record of an event that waits now. */
-  const run = (method, args, time, id, keep, resolve) => {
-    if (EVENTS[method]) return track(method, args, time, id, keep, resolve)
+  /** Does what a call asks for; answers with the record of an event that waits now, or `since` then. */
+  const run = (method, args, time, id, keep, resolve, since) => {
+    if (EVENTS[method]) return track(method, args, time, id, keep, resolve, since)
     resolve(others[method](...args))
     keep(true)
   }

@@ -130,6 +130,8 @@ export interface Options {
   batchEvents?: number
   /** The bytes of events, as JSON, that may be pending, stored ones included; beyond them calls reject with kind `full`. Default: 64,000,000. */
   queueBytes?: number
+  /** How long an event may wait, stored or not, before it ends as `dropped` because it expired, in milliseconds, at least 1000. Default: for ever. */
+  maxAgeMs?: number
   /** The least characters of a user or device id, 1 to 1024. Default: Amplitude's 5. */
   minIdLength?: number
   /** From a request's start to the end of its answer, in milliseconds. Default: 30,000. */
@@ -206,7 +208,10 @@ export function setUserId(id?: string | null): Promise<void>
 export function setDeviceId(id: string): Promise<void>
 /** Forgets the user and becomes a new device. */
 export function reset(): Promise<void>
-/** Sends what waits; resolves when everything that this page tracked before is settled, or after `deadlineMs` milliseconds (default 30,000). Before `init` is done it waits for that first. */
+/**
+ * Sends what waits; resolves when everything that this page tracked before is settled, or after `deadlineMs` milliseconds (default 30,000). Before
+ * `init` is done it waits for that first. In service workers and on edge runtimes: `event.waitUntil(flush())`.
+ */
 export function flush(deadlineMs?: number): Promise<Report>
 /** `undefined` before `init` is done. */
 export function getUserId(): string | undefined

@@ -1,6 +1,11 @@
 // What earlier pages left in localStorage when they ended: taken over by the next page that opens the same project.
 import { LEFT, random, storage } from './loader.js'
 
+/** A time that is none would spoil the session of all that is tracked after it. */
+const moment = (time) => (Number.isSafeInteger(time) ? time : Date.now())
+
+const past = (time) => Math.min(moment(time), Date.now())
+
 /** Takes these; answers with those for which there was no room. */
 const roomless = (items, take) =>
   items.filter((item) => {
@@ -34,18 +39,18 @@ function adoptOne(kept, name, ownUrl, add, run) {
   }
   let stays = { events: [], calls: [] }
   try {
-    const { url = ownUrl, tried = [], events, calls } = JSON.parse(kept.getItem(name))
-    const left = events.map((event, at) => ({ event, tried: tried[at] >>> 0 }))
-    const take = ({ event, tried }) => keeping((keep) => add(JSON.stringify(event), tried, () => {}, keep))
+    const { url = ownUrl, since = [], tried = [], events, calls } = JSON.parse(kept.getItem(name))
+    const left = events.map((event, at) => ({ event, since: past(since[at]), tried: tried[at] >>> 0 }))
+    const take = ({ event, since, tried }) => keeping((keep) => add(JSON.stringify(event), () => {}, keep, undefined, since, tried))
     const staying = url === ownUrl ? roomless(left, take) : left
     stays = {
       url,
+      since: staying.map((it) => it.since),
       tried: staying.map((it) => it.tried),
       events: staying.map((it) => it.event),
-      // A time that is none would spoil the session of all that is tracked after it.
       calls: roomless(calls, ({ method, args, time, id }) => {
-        const [when, name] = [Number.isSafeInteger(time) ? time : Date.now(), /^\w+$/.test(id) ? id : random()]
-        keeping((keep) => run(method, JSON.parse(args), when, name, keep, () => {}))
+        const name = /^\w+$/.test(id) ? id : random()
+        keeping((keep) => run(method, JSON.parse(args), moment(time), name, keep, () => {}, past(time)))
       }),
     }
   } finally {

@@ -43,6 +43,7 @@ export function settings(options) {
       whole('batchEvents', 1, 2000, 0),
       queueBytes,
       whole('minIdLength', 1, 1024, 0),
+      whole('maxAgeMs', 1000, Number.MAX_SAFE_INTEGER, 0),
       Math.random(),
     ],
   }

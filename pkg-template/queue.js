@@ -2,7 +2,7 @@
 // locks, each tab keeps what it has in memory and sends it by itself.
 //
 // A record is an event: of this tab, or in the tab that uploads of any.
-import { bytesOf, lines, newChunk, newRecord, push, stored, textOf } from './chunk.js'
+import { bytesOf, lines, newChunk, newRecord, push, stored, storedChunk, takes, textOf } from './chunk.js'
 import { AmplitudeError } from './loader.js'
 import { openStore } from './store.js'
 import { join } from './tabs.js'
@@ -22,7 +22,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
   let hurried = false
   let away = false
   let loading = false
-  let [bytes, numbers] = [0, 0]
+  let [bytes, numbers, lastMs] = [0, 0, 0]
   // The chunk that takes further records; its bytes stand on the desk of the wasm.
   let open
   // Those with records that the wasm does not have yet.
@@ -102,6 +102,9 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     return open?.size ?? 0
   }
 
+  // In the order of the calls, also where the clock is set back.
+  const now = () => (lastMs = Math.max(lastMs, Date.now()))
+
   const claim = (size) => {
     if (bytes + size > settings.queueBytes) throw new AmplitudeError('the queue is full', 'full')
   }
@@ -115,7 +118,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
   const listKey = (key) => {
     if (typeof key !== 'string') return
     if (!chunks.has(key)) {
-      const chunk = newChunk(key)
+      const chunk = storedChunk(key)
       bytes += chunk.size
       chunks.set(key, chunk)
     }
@@ -276,18 +279,19 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     },
 
     /**
-     * Takes an event's text, and bytes behind it that end its line, `tried` first in that second or never; tells `settle` its outcome and
-     * `keep` whether it is stored.
+     * Takes an event's text, and bytes behind it that end its line; tells `settle` its outcome and `keep` whether it is stored. One that an
+     * earlier page left waits `since` then, and was `tried` first in that second or never.
      */
-    add(text, tried, settle, keep, ending = LINE_FEED) {
+    add(text, settle, keep, ending = LINE_FEED, since = now(), tried = 0) {
       const length = text.length + ending.length
       // No text has fewer bytes than characters.
       claim(length)
+      if (open && !takes(open, since)) close()
       const at = deskFor(length)
       const size = wasm.write(at, text, ending) - 1
       claim(size)
       if (!open) {
-        open = newChunk()
+        open = newChunk(since)
         down.add(open)
       }
       const record = newRecord(open, at, size, numbers + 1, tried, settle, keep)
@@ -345,7 +349,8 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
         }
       }
       const { url } = settings
-      return left[0] && `"url":${JSON.stringify(url)},"tried":[${left.map(({ tried }) => tried)}],"events":[${left.map(textOf)}]`
+      const [since, tried] = [left.map(({ chunk }) => chunk.since), left.map(({ tried }) => tried)]
+      return left[0] && `"url":${JSON.stringify(url)},"since":[${since}],"tried":[${tried}],"events":[${left.map(textOf)}]`
     },
 
     /** The page is back. */

@@ -168,7 +168,8 @@ export function uploader(key, { url, requestTimeoutMs, core: parameters }, { not
     /** Takes the record whose text stands there. */
     hand(record, at) {
       try {
-        records.set(core.track(at, record.size, record.tried, performance.now(), Date.now()), record)
+        const tracked = record.chunk.since / 1000
+        records.set(core.track(at, record.size, tracked, record.tried, performance.now(), Date.now()), record)
       } catch (error) {
         throw lifted(error)
       }

@@ -1,4 +1,5 @@
 // Group commit: chunks and what became of their records, on the way into the store. What comes during one transaction goes with the next.
+import { keyOf } from './chunk.js'
 
 // In a chunk's mark: this one is settled. Otherwise the second of its first attempt, or 0.
 export const GONE = -1
@@ -15,7 +16,7 @@ export function writer(slot, opened, { current, closing, named, unnamed, wrote, 
   // The store does not know yet what became of their records.
   const changed = new Set()
   let stopped = false
-  let [count, lastMs] = [0, 0]
+  let count = 0
 
   let tail = opened
   let next
@@ -37,8 +38,7 @@ export function writer(slot, opened, { current, closing, named, unnamed, wrote, 
     if (fresh[0]) commit()
     else if (!stopped) closing()
     for (const chunk of added) {
-      lastMs = Math.max(lastMs, Date.now())
-      chunk.key = [lastMs, String(++count).padStart(9, 0), slot, chunk.size].join('-')
+      chunk.key = keyOf(chunk, ++count, slot)
       named(chunk)
     }
     const [marked, removed] = [[], []]

@@ -1,12 +1,12 @@
 //! The class that the npm package's JavaScript drives. Wasm with feature `npm` only.
 //!
-//! Requests, timers and storage are the page's own, so `pkg-template/client.js` does them and this class decides: futures, an executor and
+//! Requests, timers and storage are the page's own, so `pkg-template/uploader.js` does them and this class decides: futures, an executor and
 //! bindings to the engine's interfaces would be a third of the download. Between the two go JSON texts and numbers.
 
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    Config, Error, IngestionApi, LongStrings, Outcome, ProjectKey, Rejection, Result,
+    Config, DropReason, Error, IngestionApi, LongStrings, Outcome, ProjectKey, Rejection, Result,
     delivery::{Delivery, Effect},
     event::{fields, rules, seal::raw_id_hash, text},
     pipeline::{Failure, Header, Input, Now, Reply, verdict::is_untouched},
@@ -19,7 +19,7 @@ static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_all
 
 #[wasm_bindgen]
 extern "C" {
-    /// What `client.js` gives to be told; it must not call back before the call that tells has ended.
+    /// What `uploader.js` gives to be told; it must not call back before the call that tells has ended.
     pub type Host;
     /// Something is due sooner than `step` said.
     #[wasm_bindgen(method)]
@@ -62,6 +62,7 @@ impl Core {
         batch_events: usize,
         queue_bytes: usize,
         min_id_length: usize,
+        max_age_ms: f64,
         seed: f64,
     ) -> Result<Core, JsValue> {
         let mut config = Config::new(ProjectKey::new(key).map_err(js)?);
@@ -85,6 +86,9 @@ impl Core {
             config = config.queue_bytes(queue_bytes);
         }
         config.min_id_length = (min_id_length > 0).then_some(min_id_length);
+        if max_age_ms > 0.0 {
+            config = config.max_age(std::time::Duration::from_millis(max_age_ms as u64));
+        }
         let delivery = Delivery::new(&config, None, seed.to_bits());
         Ok(Self {
             delivery,
@@ -110,16 +114,24 @@ impl Core {
         self.fits(bytes, 0)
     }
 
-    /// Queues an event that has all its fields; its text on the desk goes as it is. `first_attempt`: when it was sent first, in seconds since 1970, or 0.
-    /// Answers with its number.
-    pub fn track(&mut self, from: usize, bytes: usize, first_attempt: u32, mono_ms: f64, unix_ms: f64) -> Result<f64, JsValue> {
+    /// Queues an event that has all its fields; its text on the desk goes as it is. Answers with its number. `tracked` and `first_attempt`: since
+    /// when it waits and when it was sent first, in seconds since 1970, or 0.
+    pub fn track(
+        &mut self,
+        from: usize,
+        bytes: usize,
+        tracked: u32,
+        first_attempt: u32,
+        mono_ms: f64,
+        unix_ms: f64,
+    ) -> Result<f64, JsValue> {
         let event = text_on(&self.desk, from, bytes)?;
         let (values, long_strings) = self.checked(event).map_err(js)?;
         let header = Header {
             user: raw_id_hash(values[fields::USER_ID]),
             device: raw_id_hash(values[fields::DEVICE_ID]),
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-            tracked_secs: u32::try_from(unix_ms as u64 / 1000).unwrap_or(u32::MAX),
+            tracked_secs: tracked,
             first_attempt,
         };
         let now = now(mono_ms, unix_ms);
@@ -150,8 +162,9 @@ impl Core {
                 Effect::Send(request) => self.host.send(request.batch as f64, &numbers(&request.ids), &request.body),
                 Effect::GivenUp { .. } => {}
                 Effect::Settled { ids, outcome } => {
-                    let (status, reason) = outcome_text(&outcome);
-                    self.host.settled(&numbers(&ids), status, &reason);
+                    if let Some((status, reason)) = outcome_text(&outcome) {
+                        self.host.settled(&numbers(&ids), status, &reason);
+                    }
                 }
                 Effect::Paused { reason } => self.host.notice(&plugin::paused(reason)),
             }
@@ -221,14 +234,18 @@ fn js(error: Error) -> JsValue {
     [error.kind().as_str(), "\n", error.message()].concat().into()
 }
 
-fn outcome_text(outcome: &Outcome) -> (&'static str, String) {
-    match outcome {
+/// `None`: nothing has become of the events.
+fn outcome_text(outcome: &Outcome) -> Option<(&'static str, String)> {
+    Some(match outcome {
         Outcome::Delivered => ("delivered", String::new()),
         Outcome::Rejected(rejection) => ("rejected", rejection_text(rejection)),
+        Outcome::Dropped(DropReason::Expired) => ("dropped", "it expired: it waited longer than `maxAgeMs`".to_owned()),
         // Plugins and shutdowns are not this class's.
-        Outcome::Dropped(_) | Outcome::Kept => ("dropped", "the store failed".to_owned()),
+        Outcome::Dropped(_) => ("dropped", "the store failed".to_owned()),
         Outcome::Unknown => ("unknown", "no answer came, and it is too old to be sent again".to_owned()),
-    }
+        // Of clients that end, which this class does not: a page goes without a word to it, and what it has is the page's to keep.
+        Outcome::Kept => return None,
+    })
 }
 
 fn rejection_text(rejection: &Rejection) -> String {
