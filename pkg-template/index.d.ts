@@ -114,6 +114,11 @@ export interface Options {
   region?: 'us' | 'eu'
   /** The full ingestion URL of an own proxy; https, http on loopback, or a path on the page's own origin. */
   serverUrl?: string
+  /**
+   * What the proxy at `serverUrl` answers once it has the events, where that is not Amplitude's own answer: with this status (default: any of 200 to
+   * 299) a JSON object that holds at least this field, or exactly this text. Default: only Amplitude's answer counts.
+   */
+  proxyReply?: { status?: number; field: string; value: string | number | boolean } | { status?: number; body: string }
   /** As by `setUserId`. Default: what the last page had. */
   userId?: string
   /** As by `setDeviceId`. Default: what the last page had, or a random id. */

@@ -24,9 +24,12 @@ export function settings(options) {
   const one = (name, values) => take(name, (value) => values.includes(value), values.map((value) => `"${value}"`).join(' or '), values[0])
 
   const [region, api] = [one('region', Object.keys(HOSTS)), one('api', Object.keys(PATHS))]
+  const proxy = take('proxyReply', isReply, '{ status?, field, value } or { status?, body }')
+  if (proxy && left.serverUrl === undefined) refuse('proxyReply', 'needs the serverUrl of the proxy')
   const queueBytes = whole('queueBytes', 1, MOST, 64_000_000)
   const found = {
     url: address(text('serverUrl') ?? HOSTS[region] + PATHS[api]),
+    proxy,
     queueBytes,
     requestTimeoutMs: whole('requestTimeoutMs', 1, MOST, 30_000),
     sessionTimeoutMs: whole('sessionTimeoutMs', 1, MOST, 1_800_000),
@@ -49,6 +52,12 @@ export function settings(options) {
   }
   for (const name of Object.keys(left)) refuse(name, 'is no option')
   return found
+}
+
+/** Whether that says what an own proxy answers. */
+function isReply(declared) {
+  const { status = 200, field, value, body } = declared ?? {}
+  return status >= 200 && status <= 299 && (field ? typeof field === 'string' && /^[sbn]/.test(typeof value) : typeof body === 'string')
 }
 
 /** https, http on this machine, or an address on the page's own origin, whatever that is. */

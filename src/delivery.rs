@@ -26,8 +26,8 @@ pub(crate) struct Delivery {
     resumes: bool,
     /// Requests that are loaded and not yet on their way.
     loaded: Vec<Outgoing>,
-    /// What was told as given up and is settled next.
-    given_up: Option<(Vec<RecordId>, Outcome)>,
+    /// What was told as settled last; its texts go with the next call.
+    settled: Option<(Vec<RecordId>, bool)>,
 }
 
 /// A request and the records in it.
@@ -41,9 +41,7 @@ pub(crate) struct Outgoing {
 pub(crate) enum Effect {
     /// Send it, then feed [`Input::Reply`].
     Send(Outgoing),
-    /// These events are about to be forgotten, and nobody has them: their texts, for who keeps dead letters.
-    GivenUp { events: Vec<Vec<u8>>, outcome: Outcome },
-    /// The outcome of these records is known.
+    /// The outcome of these records is known. They are forgotten by the next call; until then [`Delivery::text`] has them.
     Settled { ids: Vec<RecordId>, outcome: Outcome },
     /// Delivery is paused, and why.
     Paused { reason: &'static str },
@@ -64,7 +62,7 @@ impl Delivery {
             resumes: outage != Outage::default(),
             envelope,
             loaded: Vec::new(),
-            given_up: None,
+            settled: None,
         }
     }
 
@@ -244,8 +242,8 @@ impl Delivery {
         if mem::take(&mut self.resumes) {
             self.pipeline.resume(self.outage, now);
         }
-        if let Some((ids, outcome)) = self.given_up.take() {
-            return Some(self.settle(ids, outcome));
+        if let Some((ids, stays)) = self.settled.take() {
+            self.forget(&ids, stays);
         }
         loop {
             let Some(action) = self.pipeline.next(now) else {
@@ -272,25 +270,27 @@ impl Delivery {
                         return Some(Effect::Send(outgoing));
                     }
                 }
-                Action::Settle { ids, outcome } if outcome.makes_a_dead_letter() => {
-                    let text = |id: &RecordId| find(&mut self.store, &self.archive, *id).unwrap_or_default().to_vec();
-                    let events = ids.iter().map(text).collect();
-                    self.given_up = Some((ids, outcome.clone()));
-                    return Some(Effect::GivenUp { events, outcome });
+                Action::Settle { ids, outcome } => {
+                    self.settled = Some((ids.clone(), outcome == Outcome::Kept));
+                    return Some(Effect::Settled { ids, outcome });
                 }
-                Action::Settle { ids, outcome } => return Some(self.settle(ids, outcome)),
                 Action::NotAttempted { ids } => self.tell(&ids, Archive::not_attempted),
                 Action::Paused { reason } => return Some(Effect::Paused { reason }),
             }
         }
     }
 
-    fn settle(&mut self, ids: Vec<RecordId>, outcome: Outcome) -> Effect {
-        if outcome != Outcome::Kept {
-            self.tell(&ids, Archive::settle);
+    /// The text of a record that is in memory.
+    pub(crate) fn text(&mut self, id: RecordId) -> Option<&[u8]> {
+        find(&mut self.store, &self.archive, id)
+    }
+
+    /// `stays`: the disk keeps them for the next client.
+    fn forget(&mut self, ids: &[RecordId], stays: bool) {
+        if !stays {
+            self.tell(ids, Archive::settle);
         }
-        self.store.settle(&ids);
-        Effect::Settled { ids, outcome }
+        self.store.settle(ids);
     }
 
     /// Appends the records to a body, with commas between them; answers whether all were there.

@@ -368,10 +368,14 @@ impl Core {
         while let Some(effect) = self.delivery.next(now) {
             match effect {
                 Effect::Send(outgoing) => effects.sends.push(outgoing),
-                Effect::GivenUp { events, outcome } => {
-                    effects.problems.extend(self.letters.add(&events, &outcome, now.unix_ms).err());
+                Effect::Settled { ids, outcome } => {
+                    if outcome.makes_a_dead_letter() {
+                        // Before the store forgets them.
+                        let events: Vec<_> = ids.iter().filter_map(|id| self.delivery.text(*id).map(<[u8]>::to_vec)).collect();
+                        effects.problems.extend(self.letters.add(&events, &outcome, now.unix_ms).err());
+                    }
+                    self.settle(ids, outcome, effects);
                 }
-                Effect::Settled { ids, outcome } => self.settle(ids, outcome, effects),
                 Effect::Paused { reason } => effects.paused.push(reason),
             }
         }

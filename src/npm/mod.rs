@@ -9,7 +9,7 @@ use crate::{
     Config, DropReason, Error, IngestionApi, LongStrings, Outcome, ProjectKey, Rejection, Result,
     delivery::{Delivery, Effect},
     event::{fields, rules, seal::raw_id_hash, text},
-    pipeline::{Failure, Header, Input, Now, Reply, verdict::is_untouched},
+    pipeline::{Failure, Header, Input, Now, Outage, Reply, verdict::is_untouched},
     plugin,
 };
 
@@ -160,7 +160,6 @@ impl Core {
         while let Some(effect) = self.delivery.next(now) {
             match effect {
                 Effect::Send(request) => self.host.send(request.batch as f64, &numbers(&request.ids), &request.body),
-                Effect::GivenUp { .. } => {}
                 Effect::Settled { ids, outcome } => {
                     if let Some((status, reason)) = outcome_text(&outcome) {
                         self.host.settled(&numbers(&ids), status, &reason);
@@ -195,6 +194,21 @@ impl Core {
     /// What waits goes without waiting for more, from the next step on.
     pub fn flush(&mut self) {
         self.delivery.pipeline.handle(Input::Flush { through: self.last_id }, now(0.0, 0.0));
+    }
+
+    /// Failures in a row, for the next page; 0: there is no outage.
+    pub fn failures(&self) -> u32 {
+        self.delivery.pipeline.outage(Now::default()).failures
+    }
+
+    /// Until when nothing is sent because of them, in milliseconds since 1970.
+    pub fn paused_until(&self, mono_ms: f64, unix_ms: f64) -> f64 {
+        self.delivery.pipeline.outage(now(mono_ms, unix_ms)).until_ms as f64
+    }
+
+    /// Goes on with the outage that an earlier page met.
+    pub fn resume(&mut self, failures: u32, until_ms: f64, mono_ms: f64, unix_ms: f64) {
+        self.delivery.pipeline.resume(Outage { failures, until_ms: until_ms as u64 }, now(mono_ms, unix_ms));
     }
 
     /// The network is back: what failed without an answer goes again from the next step on.

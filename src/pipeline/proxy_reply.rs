@@ -20,17 +20,15 @@ use crate::{
 ///     .proxy_reply(ProxyReply::json_field("ok", true)?.status(202));
 /// # Ok::<(), amplitude_sdk::Error>(())
 /// ```
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct ProxyReply {
     status: Option<u16>,
-    body: Body,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Body {
-    Text(String),
-    /// A field of a JSON object, and the JSON of its value.
-    Field(String, String),
+    /// A field of a JSON object, or empty.
+    name: String,
+    /// The JSON of its value, or the whole text.
+    value: String,
+    /// Which of the two. A pointer, so that a build that makes none of these does not hold what compares them.
+    says: fn(body: &str, name: &str, value: &str) -> bool,
 }
 
 impl ProxyReply {
@@ -41,11 +39,6 @@ impl ProxyReply {
     pub fn json_field(name: &str, value: impl PropertyValue) -> Result<Self> {
         let mut json = String::new();
         value.write(&mut ValueWriter::new(&mut json));
-        Self::field(name, json)
-    }
-
-    /// As [`ProxyReply::json_field`], with the value as JSON text.
-    pub(crate) fn field(name: &str, json: String) -> Result<Self> {
         let mut reader = Reader::new(&json);
         let is_known = match reader.kind() {
             Ok(Kind::String) => reader.string().is_ok(),
@@ -56,13 +49,18 @@ impl ProxyReply {
         if !is_known || reader.end().is_err() {
             return Err(Error::invalid(&["proxy_reply: the value of a field must be a text, an integer or a boolean"]));
         }
-        Ok(Self { status: None, body: Body::Field(name.to_owned(), json) })
+        Ok(Self {
+            status: None,
+            name: name.to_owned(),
+            value: json,
+            says: |body, name, value| field_is(body, name, value).unwrap_or(false),
+        })
     }
 
     /// Exactly this text, but for white space around it; empty for no body at all.
     #[must_use]
     pub fn text(body: &str) -> Self {
-        Self { status: None, body: Body::Text(body.trim().to_owned()) }
+        Self { status: None, name: String::new(), value: body.trim().to_owned(), says: |body, _, text| body.trim() == text }
     }
 
     /// Only with this status, 200 to 299. Default: any of these.
@@ -81,11 +79,7 @@ impl ProxyReply {
 
     /// Whether that is the answer.
     pub(super) fn is(&self, reply: &Reply) -> bool {
-        self.status.is_none_or(|status| status == reply.status)
-            && match &self.body {
-                Body::Text(text) => reply.body.trim() == text,
-                Body::Field(name, value) => field_is(&reply.body, name, value).unwrap_or(false),
-            }
+        self.status.is_none_or(|status| status == reply.status) && (self.says)(&reply.body, &self.name, &self.value)
     }
 }
 
