@@ -182,10 +182,10 @@ impl Delivery {
         if let Some(archive) = &mut self.archive {
             let may_be = whose.may_be();
             let is_meant = |header: &Header, event: &[u8]| may_be(header) && whose.is(event);
-            result = archive.forget(&is_meant, &under_way, &mut self.store, &mut unknown);
+            result = archive.forget(&is_meant, &mut self.store, &mut unknown);
         }
-        purged.events += (given_up.len() + unknown.len()) as u64;
-        purged.under_way += under_way.len() as u64;
+        purged.events += (given_up + unknown.len()) as u64;
+        purged.under_way += under_way as u64;
         self.pipeline.drop_unknown(unknown, DropReason::Purged);
         result
     }

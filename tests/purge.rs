@@ -87,16 +87,14 @@ fn a_user_is_forgotten_in_memory_and_on_the_disk_and_nobody_else() {
     assert_eq!(purged.events + purged.under_way, u64::from(all) / 2);
     assert!(purged.under_way >= ada.len() as u64, "{purged:?}");
     assert_eq!(client.counts().dropped_for(DropReason::Purged), purged.events);
-    // Those under way stand there until their outcome is known; each event names its user twice.
-    assert_eq!(mentions(dir.path(), USERS[0]) as u64, 2 * purged.under_way);
-    // They are not tried again.
+    assert_eq!(mentions(dir.path(), USERS[0]), 0);
+    // Those under way are not tried again.
     under_way.say(503, "");
     let numbers = confirm_all(&client, &server);
     assert!(numbers.iter().all(|n| n % 2 == 1 || ada.contains(n)), "sent after it was purged");
     let again = numbers.iter().filter(|n| ada.contains(n)).count();
     assert_eq!(again, 0, "tried again");
     assert_eq!(numbers.iter().filter(|n| *n % 2 == 1).count() as u32, all / 2);
-    assert_eq!(mentions(dir.path(), USERS[0]), 0);
     assert_eq!(client.shutdown_blocking(PATIENCE).pending, 0);
 }
 
@@ -140,6 +138,32 @@ fn what_was_purged_stays_so_after_a_crash_also_what_others_left() {
     next.purge().unwrap();
     server.confirm_all();
     assert_eq!(next.shutdown_blocking(PATIENCE).pending, 0);
+    assert_eq!(mentions(dir.path(), "secret"), 0);
+}
+
+#[test]
+fn what_was_under_way_is_neither_kept_for_the_next_process_nor_a_dead_letter() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    for config in [config(&server), on_disk(&server, dir.path())] {
+        let client = Client::new(config.clone()).unwrap();
+        client.track(event(0)).unwrap();
+        let under_way = server.next();
+        assert_eq!(client.purge().unwrap().under_way, 1);
+        under_way.say(400, r#"{"code":400,"silenced_events":[0]}"#);
+        assert_eq!(client.flush_blocking(PATIENCE).pending, 0);
+        assert_eq!(client.dead_letters().unwrap(), []);
+        assert_eq!(client.counts().dropped_for(DropReason::Purged), 1);
+
+        client.track(event(1)).unwrap();
+        let under_way = server.next();
+        assert_eq!(client.purge_user(USERS[1]).unwrap().under_way, 1);
+        let report = client.shutdown_blocking(Duration::ZERO);
+        assert_eq!((report.pending, report.dropped_for(DropReason::Purged)), (0, 1));
+        assert_eq!(client.dead_letters().unwrap(), []);
+        drop((client, under_way));
+        assert_eq!(Client::new(config).unwrap().counts().pending, 0);
+    }
     assert_eq!(mentions(dir.path(), "secret"), 0);
 }
 

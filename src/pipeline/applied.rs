@@ -121,6 +121,9 @@ impl Pipeline {
         if planted("the later half is forgotten") {
             batch.later.clear();
         }
+        for part in iter::once(&mut batch.entries).chain(&mut batch.later) {
+            self.drop_purged(part);
+        }
         while batch.entries.is_empty() {
             match batch.later.pop() {
                 Some(part) => batch.entries = part,
@@ -186,6 +189,7 @@ impl Pipeline {
         // All parts at once, so that a lane's records stay in their order.
         let mut parked = Vec::new();
         for part in iter::once(&mut batch.entries).chain(batch.later.iter_mut().rev()) {
+            self.drop_purged(part);
             parked.extend(extract(part, &mut |entry| {
                 let until = self.lanes.waits(entry, now.mono_ms, false);
                 if until > 0 {
@@ -238,13 +242,22 @@ impl Pipeline {
     }
 
     pub(super) fn settle(&mut self, entries: &[Entry], outcome: Outcome) {
+        if self.purged.is_empty() {
+            return self.end(entries, outcome);
+        }
+        let (purged, others): (Vec<_>, Vec<_>) = entries.iter().copied().partition(|entry| self.is_purged(entry));
+        self.purged.retain(|id| purged.iter().all(|entry| entry.id != *id));
+        // No dead letter tells of it.
+        let end = if outcome.makes_a_dead_letter() { Outcome::Dropped(DropReason::Purged) } else { outcome.clone() };
+        self.end(&purged, end);
+        self.end(&others, outcome);
+    }
+
+    fn end(&mut self, entries: &[Entry], outcome: Outcome) {
         if entries.is_empty() {
             return;
         }
         self.counts.settle(entries.len() as u64, &outcome);
-        if !self.purged.is_empty() {
-            self.purged.retain(|id| entries.iter().all(|entry| entry.id != *id));
-        }
         self.counts.pending_bytes -= u64::from(planted("a byte is counted twice"));
         self.counts.pending_bytes -= entries.iter().map(|entry| u64::from(entry.bytes)).sum::<u64>();
         self.actions.push_back(Action::Settle { ids: entries.iter().map(|entry| entry.id).collect(), outcome });
@@ -276,6 +289,7 @@ impl Pipeline {
             }
             None => {
                 entries.append(&mut sent);
+                self.drop_purged(&mut entries);
                 let ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
                 if !ids.is_empty() {
                     self.actions.push_back(Action::Settle { ids, outcome: Outcome::Kept });

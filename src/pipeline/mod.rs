@@ -108,7 +108,7 @@ pub(crate) struct Pipeline {
     not_before: u64,
     /// The last of them got no answer.
     unanswered: bool,
-    /// Those under way that are to be given up in place of being sent again.
+    /// Those under way that are to be given up in place of being sent again, in rising order.
     purged: Vec<RecordId>,
     /// Bounds the requests that are cut from now on further than the configuration does. One record goes whatever its size.
     pub(crate) most_bytes: usize,

@@ -35,22 +35,19 @@ impl Pipeline {
         freed
     }
 
-    /// Gives up the records of which `is_meant` says so. Those under way get the outcome that their reply tells, and are given up in place of
-    /// being sent again. Answers which were given up and which are under way, in rising order.
-    pub(crate) fn purge(&mut self, is_meant: &mut dyn FnMut(RecordId) -> bool, now: Now) -> (Vec<RecordId>, Vec<RecordId>) {
+    /// Gives up the records of which `is_meant` says so. Those under way are delivered where their reply says so, and given up otherwise.
+    /// Answers how many were given up and how many are under way.
+    pub(crate) fn purge(&mut self, is_meant: &mut dyn FnMut(RecordId) -> bool, now: Now) -> (usize, usize) {
         let purged = self.take_out(&mut |entry| is_meant(entry.id), now);
         self.settle(&purged, Outcome::Dropped(DropReason::Purged));
         let under_way = self.batches.iter().filter(|batch| !matches!(batch.state, BatchState::Waiting { .. }));
         let storing = self.storing.iter().map(|storing| storing.entry.id);
         let others = storing.chain(under_way.flat_map(|batch| &batch.entries).map(|entry| entry.id));
-        let mut meant: Vec<_> = others.filter(|id| is_meant(*id)).collect();
-        meant.sort_unstable();
+        let meant: Vec<_> = others.filter(|id| is_meant(*id)).collect();
         self.purged.extend(&meant);
         self.purged.sort_unstable();
         self.purged.dedup();
-        let mut given_up: Vec<_> = purged.iter().map(|entry| entry.id).collect();
-        given_up.sort_unstable();
-        (given_up, meant)
+        (purged.len(), meant.len())
     }
 
     /// Gives up records that the store alone knew.
@@ -62,12 +59,16 @@ impl Pipeline {
         }
     }
 
-    /// Takes out what was purged while it was under way, from a batch that would be sent again.
+    pub(super) fn is_purged(&self, entry: &Entry) -> bool {
+        self.purged.binary_search(&entry.id).is_ok()
+    }
+
+    /// Takes out what was purged while it was under way, and would be sent again or kept for it.
     pub(super) fn drop_purged(&mut self, entries: &mut Vec<Entry>) {
         if self.purged.is_empty() || planted("a purged event is sent again") {
             return;
         }
-        let dropped = extract(entries, &mut |entry| self.purged.binary_search(&entry.id).is_ok());
+        let dropped = extract(entries, &mut |entry| self.is_purged(entry));
         self.settle(&dropped, Outcome::Dropped(DropReason::Purged));
     }
 

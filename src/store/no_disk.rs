@@ -163,7 +163,6 @@ impl Archive {
     pub(crate) fn forget(
         &mut self,
         _: &dyn Fn(&Header, &[u8]) -> bool,
-        _: &[RecordId],
         _: &mut MemoryStore,
         _: &mut Vec<RecordId>,
     ) -> Result<()> {

@@ -51,8 +51,6 @@ pub(crate) struct Archive {
     pub(super) buffer: Vec<u8>,
     /// What the owner must hear: each says what cannot be read or written.
     pub(super) problems: Vec<Error>,
-    /// Records that are overwritten when they are settled.
-    pub(super) forget_later: Vec<RecordId>,
     /// Folders with segments that cannot be taken over.
     left_alone: Vec<(PathBuf, Vec<u32>)>,
     /// Records that a broken file has lost.
@@ -73,7 +71,6 @@ impl Archive {
             deferred: Deferred::new(memory_bytes),
             buffer: Vec::new(),
             problems: Vec::new(),
-            forget_later: Vec::new(),
             left_alone: Vec::new(),
             lost: 0,
         };
@@ -208,7 +205,6 @@ impl Archive {
     /// Notes that these records are settled, and deletes segments that hold no others. Records come with the bytes of their JSON.
     pub(crate) fn settle(&mut self, records: &[(RecordId, u32)]) {
         self.tell(records, Told::Settled, |notes, at| notes.settled.end_of(at).is_none());
-        self.forget_settled(records);
         records.iter().for_each(|(id, _)| self.deferred.settle(*id));
         for number in mem::take(&mut self.touched) {
             let Some(at) = self.position(number) else { continue };

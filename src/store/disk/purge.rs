@@ -10,7 +10,7 @@ use super::{
     archive::Archive,
     folder::failed,
     frame,
-    journal::{START_BYTES, offset_of, record_id, segment_of},
+    journal::{START_BYTES, record_id, segment_of},
     notes::Told,
     segment::{Segment, Walked, walk},
 };
@@ -23,30 +23,26 @@ use crate::{
 /// What is to be forgotten; see [`Archive::forget`].
 struct Forget<'a> {
     is_meant: &'a dyn Fn(&Header, &[u8]) -> bool,
-    under_way: &'a [RecordId],
     /// Whether a record is in memory, too.
     is_held: &'a mut dyn FnMut(RecordId) -> bool,
 }
 
 impl Archive {
-    /// Overwrites the records that `is_meant` names, in all segments. Of those in memory, `under_way`, in rising order, are settled later and all
-    /// others now; adds the numbers of those that nobody had in memory to `found`.
+    /// Overwrites the records that `is_meant` names, in all segments, and notes them as settled: also those that are under way, which no later
+    /// process is to send again. Adds the numbers of those that nobody had in memory to `found`.
     ///
     /// # Errors
     /// The first of what could not be done; the rest is done.
     pub(crate) fn forget(
         &mut self,
         is_meant: &dyn Fn(&Header, &[u8]) -> bool,
-        under_way: &[RecordId],
         store: &mut MemoryStore,
         found: &mut Vec<RecordId>,
     ) -> Result<()> {
         let deferred = &self.deferred;
         let mut is_held = |id| store.get(id).is_some() || deferred.taken(id).is_some();
-        let mut forget = Forget { is_meant, under_way, is_held: &mut is_held };
+        let mut forget = Forget { is_meant, is_held: &mut is_held };
         let mut on_disk_alone = Vec::new();
-        self.forget_later.extend(under_way);
-        self.forget_later.sort_unstable();
         let mut result = Ok(());
         for segment in &mut self.segments {
             let forgotten = segment.forget(&mut forget, &mut on_disk_alone);
@@ -93,19 +89,6 @@ impl Archive {
         self.settle(&evicted);
         (evicted.into_iter().map(|(id, _)| id).collect(), freed)
     }
-
-    /// Overwrites what was under way when it was to be forgotten, now that it is settled.
-    pub(super) fn forget_settled(&mut self, settled: &[(RecordId, u32)]) {
-        if self.forget_later.is_empty() {
-            return;
-        }
-        for &(id, bytes) in settled {
-            let Ok(at) = self.forget_later.binary_search(&id) else { continue };
-            self.forget_later.remove(at);
-            let erased = self.segment(segment_of(id)).map(|segment| segment.erase(&[(offset_of(id), bytes)]));
-            self.problems.extend(erased.and_then(Result::err));
-        }
-    }
 }
 
 impl Segment {
@@ -130,9 +113,6 @@ impl Segment {
                 continue;
             }
             let id = record_id(self.number, place);
-            if forget.under_way.binary_search(&id).is_ok() {
-                continue;
-            }
             if self.notes.settled.end_of(place).is_none() {
                 if !(forget.is_held)(id) {
                     on_disk_alone.push((id, frame.record.len() as u32));

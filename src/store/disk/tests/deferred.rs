@@ -198,7 +198,7 @@ proptest! {
                     // All of a lane is forgotten, wherever it is.
                     let mut found = Vec::new();
                     let is_meant = |header: &Header, _: &[u8]| header.lane() == lane;
-                    store.archive.forget(&is_meant, &[], &mut store.memory, &mut found).unwrap();
+                    store.archive.forget(&is_meant, &mut store.memory, &mut found).unwrap();
                     prop_assert_eq!(found.len(), outside.remove(&lane).unwrap_or_default().len());
                     let here: Vec<_> = inside.remove(&lane).unwrap_or_default().into_iter().map(|(_, id)| id).collect();
                     store.archive.settle(&sized(&here, &text(0)));
