@@ -244,7 +244,7 @@ impl DeadLetters {
                 let mut line = String::from("{\"removed\":");
                 json::push_string(&mut line, &letter.insert_id);
                 line.push('}');
-                file.append(&[line], &alive)
+                file.append_removal(line, &alive)
             }
         }
     }

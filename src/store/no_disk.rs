@@ -67,6 +67,10 @@ impl LetterFile {
         match *self {}
     }
 
+    pub(crate) fn append_removal(&mut self, _: String, _: &dyn Fn(&str) -> Vec<String>) -> Result<()> {
+        match *self {}
+    }
+
     pub(crate) fn tidy(&self, _: &dyn Fn(&str) -> Vec<String>) -> Result<()> {
         match *self {}
     }

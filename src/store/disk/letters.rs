@@ -29,20 +29,25 @@ impl LetterFile {
         }
     }
 
-    /// Appends lines. `alive` tells which lines of a text are worth keeping.
+    /// Appends lines, the newest of them where they are more than the bound. `alive` tells which lines of a text are worth keeping.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Store`] when they could not be written, or when older ones had to go.
     pub(crate) fn append(&mut self, lines: &[String], alive: &dyn Fn(&str) -> Vec<String>) -> Result<()> {
-        let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
         let unwritten =
             |error| failed(&format!("cannot be written; {} dead letters are not kept", lines.len()), &self.path, Some(error));
+        let mut gone = too_many(lines, self.bound);
+        let lines = &lines[gone..];
+        let bytes = size(lines);
         let _lock = self.lock().map_err(unwritten)?;
         let mut file = self.open().map_err(unwritten)?;
         let mut length = file.metadata().map_err(unwritten)?.len();
-        let mut gone = 0;
         if usize::try_from(length).unwrap_or(usize::MAX).saturating_add(bytes) > self.bound {
-            (file, gone) = self.write_anew(&alive(&self.read()?)).map_err(unwritten)?;
+            let old = alive(&self.read()?);
+            // A half of it, or the next one would have to write it anew again.
+            let older = too_many(&old, (self.bound / 2).min(self.bound - bytes));
+            file = self.write_anew(&old[older..]).map_err(unwritten)?;
+            gone += older;
             length = file.metadata().map_err(unwritten)?.len();
         }
         let mut text = String::with_capacity(bytes + 1);
@@ -68,24 +73,26 @@ impl LetterFile {
         self.write_anew(&alive(&self.read()?)).map(drop).map_err(unwritten)
     }
 
-    /// Writes the lines, or the newest half of the bound. Answers how many were too many.
-    fn write_anew(&self, lines: &[String]) -> io::Result<(File, usize)> {
-        let all: usize = lines.iter().map(|line| line.len() + 1).sum();
-        let (mut left, mut gone) = (all, 0);
-        while left > self.bound / 2 && gone < lines.len() {
-            left -= lines[gone].len() + 1;
-            gone += 1;
+    /// Appends a line that says that others are removed. Where it has no room the file is written anew, without those.
+    pub(crate) fn append_removal(&mut self, line: String, alive: &dyn Fn(&str) -> Vec<String>) -> Result<()> {
+        let length = fs::metadata(&self.path).map_or(0, |found| found.len());
+        if usize::try_from(length).unwrap_or(usize::MAX).saturating_add(line.len() + 2) <= self.bound {
+            return self.append(&[line], alive);
         }
+        self.tidy(&|text| alive(&[text.trim_end(), "\n", &line].concat()))
+    }
+
+    fn write_anew(&self, lines: &[String]) -> io::Result<File> {
         let new = self.path.with_extension("new");
         let mut file = folder::private(OpenOptions::new().read(true).write(true).create(true).truncate(true)).open(&new)?;
-        let mut text = lines[gone..].join("\n");
+        let mut text = lines.join("\n");
         if !text.is_empty() {
             text.push('\n');
         }
         file.write_all(text.as_bytes())?;
         file.sync_data()?;
         fs::rename(&new, &self.path)?;
-        Ok((file, gone))
+        Ok(file)
     }
 
     fn open(&self) -> io::Result<File> {
@@ -93,12 +100,36 @@ impl LetterFile {
     }
 
     /// Waits for other processes, which are done soon: each holds it for one write.
-    fn lock(&self) -> io::Result<File> {
+    fn lock(&self) -> io::Result<Locked> {
         let name = self.path.with_extension("lock");
         let file = folder::private(OpenOptions::new().write(true).create(true).truncate(false)).open(name)?;
         file.lock()?;
-        Ok(file)
+        Ok(Locked(file))
     }
+}
+
+/// A process that was forked meanwhile has the file, too: closing alone would leave it locked for as long as that one lives.
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // The file is closed in any case.
+        let _ = self.0.unlock();
+    }
+}
+
+fn size(lines: &[String]) -> usize {
+    lines.iter().map(|line| line.len() + 1).sum()
+}
+
+/// How many lines must go, the first ones, so that the others have no more bytes than that.
+fn too_many(lines: &[String], most: usize) -> usize {
+    let (mut left, mut gone) = (size(lines), 0);
+    while left > most {
+        left -= lines[gone].len() + 1;
+        gone += 1;
+    }
+    gone
 }
 
 fn ends_a_line(file: &mut File) -> io::Result<bool> {
@@ -150,6 +181,38 @@ mod tests {
         append(&mut file, &format!("dead {}", "x".repeat(80))).unwrap();
         append(&mut file, "the very last").unwrap();
         assert_eq!(file.read().unwrap(), "alive\nthe very last\n");
+    }
+
+    #[test]
+    fn more_than_its_bound_at_once_is_cut_to_the_newest() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = LetterFile::new(dir.path(), 100);
+        let lines: Vec<_> = (10..30).map(|number| format!("letter {number}")).collect();
+        let error = file.append(&lines, &alive).unwrap_err();
+        assert!(error.to_string().contains("the 10 oldest dead letters were deleted"), "{error}");
+        assert_eq!(file.read().unwrap().lines().collect::<Vec<_>>(), lines[10..]);
+    }
+
+    #[test]
+    fn a_removal_and_a_tidying_cost_no_other_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = LetterFile::new(dir.path(), 100);
+        (0..10).for_each(|number| append(&mut file, &format!("letter {number}.")).unwrap());
+        let text = file.read().unwrap();
+        assert_eq!(text.len(), 100);
+        file.tidy(&alive).unwrap();
+        file.append_removal("dead and gone".to_owned(), &alive).unwrap();
+        assert_eq!(file.read().unwrap(), text);
+    }
+
+    #[test]
+    fn a_process_that_was_forked_meanwhile_does_not_keep_it_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = LetterFile::new(dir.path(), 100);
+        let lock = file.lock().unwrap();
+        let _childs = lock.0.try_clone().unwrap();
+        drop(lock);
+        File::open(dir.path().join("dead-letters.lock")).unwrap().try_lock().unwrap();
     }
 
     #[test]
