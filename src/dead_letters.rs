@@ -82,8 +82,7 @@ impl DeadLetter {
         let string = |json: &str| Reader::new(json).string().map(|text| text.into_owned()).unwrap_or_default();
         let outcome = outcome_of(&string(outcome), &string(reason), string(field))
             .ok_or_else(|| Error::invalid(&["dead letter: its outcome is none of an event that was given up"]))?;
-        let at = Reader::new(at).integer().ok().and_then(|ms| u64::try_from(ms).ok());
-        let (Some(unix_ms), false) = (at, insert_id.is_empty() || event.is_empty()) else {
+        let (Some(unix_ms), false) = (milliseconds(at), insert_id.is_empty() || event.is_empty()) else {
             return Err(Error::invalid(&["dead letter: needs insert_id, given_up_ms and event"]));
         };
         Ok(Self { insert_id: string(insert_id), outcome, unix_ms, event: event.to_owned() })
@@ -96,6 +95,11 @@ impl DeadLetter {
 
     fn bytes(&self) -> usize {
         self.event.len() + 100
+    }
+
+    /// What a removal names: an event that was sent again may be given up again, before the first letter is removed.
+    fn key(&self) -> (&str, u64) {
+        (&self.insert_id, self.unix_ms)
     }
 }
 
@@ -124,6 +128,10 @@ fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<[&'a st
     }
     reader.end().map_err(lift)?;
     Ok(values)
+}
+
+fn milliseconds(json: &str) -> Option<u64> {
+    Reader::new(json).integer().ok().and_then(|ms| u64::try_from(ms).ok())
 }
 
 fn names(outcome: &Outcome) -> (&'static str, &'static str, &str) {
@@ -237,12 +245,14 @@ impl DeadLetters {
     pub(crate) fn remove(&mut self, letter: &DeadLetter) -> Result<()> {
         match self {
             Self::Memory(newest) => {
-                newest.remove(&letter.insert_id);
+                newest.remove(letter);
                 Ok(())
             }
             Self::File(file) => {
                 let mut line = String::from("{\"removed\":");
                 json::push_string(&mut line, &letter.insert_id);
+                line.push_str(",\"given_up_ms\":");
+                json::push_unsigned(&mut line, letter.unix_ms);
                 line.push('}');
                 file.append_removal(line, &alive)
             }
@@ -260,8 +270,8 @@ impl Newest {
         }
     }
 
-    fn remove(&mut self, insert_id: &str) {
-        self.letters.retain(|letter| letter.insert_id != insert_id);
+    fn remove(&mut self, removed: &DeadLetter) {
+        self.letters.retain(|letter| letter.key() != removed.key());
         self.bytes = self.letters.iter().map(DeadLetter::bytes).sum();
     }
 }
@@ -270,13 +280,13 @@ impl Newest {
 fn read(text: &str) -> (Vec<DeadLetter>, usize) {
     let mut broken = 0;
     let mut letters: Vec<DeadLetter> = Vec::new();
-    // The last removal of an id counts, for all letters before it.
+    // The last removal of a letter counts, for what stands before it.
     let mut removed = HashMap::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
-        if let Ok([id]) = fields(line, ["removed"])
-            && let Ok(id) = Reader::new(id).string()
+        if let Ok([id, at]) = fields(line, ["removed", "given_up_ms"])
+            && let (Ok(id), Some(at)) = (Reader::new(id).string(), milliseconds(at))
         {
-            removed.insert(id.into_owned(), letters.len());
+            removed.entry(id.into_owned()).or_insert_with(HashMap::new).insert(at, letters.len());
         } else if let Ok(letter) = DeadLetter::from_json(line) {
             letters.push(letter);
         } else {
@@ -286,7 +296,8 @@ fn read(text: &str) -> (Vec<DeadLetter>, usize) {
     let mut at = 0;
     letters.retain(|letter| {
         at += 1;
-        removed.get(&letter.insert_id).is_none_or(|before| at > *before)
+        let before = removed.get(&letter.insert_id).and_then(|removed| removed.get(&letter.unix_ms));
+        before.is_none_or(|before| at > *before)
     });
     (letters, broken)
 }
@@ -338,8 +349,26 @@ mod tests {
     #[test]
     fn a_removal_counts_for_what_stands_before_it() {
         let [a, b] = ["a", "b"].map(|id| letter(id, Outcome::Unknown));
-        let lines = [&a.to_json(), &b.to_json(), r#"{"removed":"a"}"#, "broken", &a.to_json(), r#"{"removed":"b"}"#];
+        let removed = |id| format!(r#"{{"removed":"{id}","given_up_ms":1760000000123}}"#);
+        let lines = [&a.to_json(), &b.to_json(), &removed("a"), "broken", &a.to_json(), &removed("b")];
         assert_eq!(read(&lines.join("\n")), (vec![a], 1));
+    }
+
+    #[test]
+    fn a_letter_that_was_replayed_takes_no_newer_one_of_its_event_along() {
+        let mut letters = DeadLetters::new(1000, None);
+        let event = br#"{"insert_id":"insert-1"}"#.to_vec();
+        letters.add(std::slice::from_ref(&event), &Outcome::Unknown, 1).unwrap();
+        let first = letters.list().unwrap().0.remove(0);
+        // Sent again and refused, before the call that replays it removes the first letter.
+        letters.add(&[event], &Outcome::Rejected(Rejection::Silenced), 2).unwrap();
+        let second = letters.list().unwrap().0.remove(1);
+        letters.remove(&first).unwrap();
+        // In a file.
+        let lines = [&first.to_json(), &second.to_json(), r#"{"removed":"insert-1","given_up_ms":1}"#];
+        let left = vec![second];
+        assert_eq!(letters.list().unwrap().0, left);
+        assert_eq!(read(&lines.join("\n")), (left, 0));
     }
 
     #[test]
