@@ -86,7 +86,10 @@ fn a_user_is_forgotten_in_memory_and_on_the_disk_and_nobody_else() {
     let purged = client.purge_user(USERS[0]).unwrap();
     assert_eq!(purged.events + purged.under_way, u64::from(all) / 2);
     assert!(purged.under_way >= ada.len() as u64, "{purged:?}");
-    assert_eq!(client.counts().dropped_for(DropReason::Purged), purged.events);
+    let counts = client.counts();
+    assert_eq!(counts.dropped_for(DropReason::Purged), purged.events);
+    // What is gone takes up no room in the queue.
+    assert!(counts.pending_bytes < counts.pending * 1000, "{counts:?}");
     assert_eq!(mentions(dir.path(), USERS[0]), 0);
     // Those under way are not tried again.
     under_way.say(503, "");

@@ -171,6 +171,7 @@ impl Archive {
         for segment in self.segments.iter_mut().filter(|segment| (from..=to).contains(&segment.number)) {
             let here = segment.number == to && !planted("what was spilled counts as read");
             segment.seen = if here { place.records } else { segment.records };
+            segment.settled_ahead = 0;
         }
         self.cursor = self.cursor.max(place.next);
         if planted("what was spilled counts as read") {
@@ -190,7 +191,8 @@ impl Archive {
         for segment in &self.segments[from..] {
             let records = segment.records.saturating_sub(segment.seen);
             let start = if segment.number == segment_of(self.cursor) { offset_of(self.cursor) } else { START_BYTES };
-            let bytes = u64::from(segment.end.saturating_sub(start)).saturating_sub(frame::HEAD as u64 * u64::from(records));
+            let in_file = segment.end.saturating_sub(start).saturating_sub(segment.settled_ahead);
+            let bytes = u64::from(in_file).saturating_sub(frame::HEAD as u64 * u64::from(records));
             backlog.records += u64::from(records);
             backlog.bytes += if records > 0 { bytes } else { 0 };
         }

@@ -54,6 +54,7 @@ impl Archive {
                 self.deferred.remove(id, bytes);
             } else if let Some(segment) = self.segment(segment_of(id)) {
                 segment.seen += 1;
+                segment.settled_ahead += frame::HEAD as u32 + bytes;
             }
         }
         self.segments.retain(|segment| !segment.is_done() || segment.delete().is_err());

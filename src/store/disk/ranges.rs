@@ -21,6 +21,11 @@ impl Ranges {
         self.0.splice(first..last, [merged]);
     }
 
+    /// How many places they hold.
+    pub(super) fn places(&self) -> u32 {
+        self.0.iter().map(|it| it.end - it.start).sum()
+    }
+
     /// The end of the range that holds the place.
     pub(super) fn end_of(&self, at: u32) -> Option<u32> {
         let after = self.0.partition_point(|it| it.start <= at);
@@ -46,6 +51,7 @@ mod tests {
                 for at in 0..80 {
                     prop_assert_eq!(ranges.end_of(at), set.contains(&at).then(|| (at..).find(|end| !set.contains(end)).unwrap()));
                 }
+                prop_assert_eq!(ranges.places() as usize, set.len());
                 prop_assert!(ranges.0.windows(2).all(|pair| pair[0].end < pair[1].start));
             }
         }

@@ -87,7 +87,7 @@ impl Archive {
             let before = offset;
             let (deferred, space, store, records) =
                 (&mut self.deferred, reading.space, &mut *reading.store, &mut reading.records);
-            let (mut bytes, mut seen) = (0, 0);
+            let (mut bytes, mut seen, mut in_frames) = (0, 0, 0);
             let read = segment.read_chunk(&mut offset, end, &mut reading.buffer, |id, frame, first_attempt| {
                 let header = Header { first_attempt, ..frame.header };
                 let waits = (space.waits)(&header);
@@ -100,6 +100,7 @@ impl Archive {
                     return false;
                 }
                 seen += 1;
+                in_frames += frame.bytes() as u32;
                 true
             });
             segment.seen += seen;
@@ -109,6 +110,8 @@ impl Archive {
                         reading.problems.push(segment.failed(&format!("has {} bytes that are no record", chunk.broken), None));
                     }
                     reading.advance(offset - before, bytes);
+                    let passed = (offset - before).saturating_sub(in_frames).saturating_sub(chunk.broken as u32);
+                    segment.settled_ahead = segment.settled_ahead.saturating_sub(passed);
                     chunk.stopped
                 }
                 Err(error) => {

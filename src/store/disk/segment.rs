@@ -33,6 +33,8 @@ pub(super) struct Segment {
     pub(super) records: u32,
     /// Those of them that an earlier process settled, that were read back, or that never left memory.
     pub(super) seen: u32,
+    /// Bytes of settled records that the cursor has not come to.
+    pub(super) settled_ahead: u32,
     pub(super) closed: bool,
     /// Left for the next process.
     unreadable: bool,
@@ -58,6 +60,7 @@ impl Segment {
             end: START_BYTES,
             records: 0,
             seen: 0,
+            settled_ahead: 0,
             closed: false,
             unreadable: false,
         }
@@ -101,6 +104,7 @@ impl Segment {
             end,
             records: records.unwrap_or_default(),
             seen: 0,
+            settled_ahead: 0,
             closed: true,
             unreadable: false,
         };
@@ -113,6 +117,7 @@ impl Segment {
             return Ok(None);
         }
         segment.seen = segment.notes.settled_records;
+        segment.settled_ahead = segment.notes.settled.places();
         // Opened again when it is read: there may be many of them.
         segment.file = None;
         Ok(Some(segment))
