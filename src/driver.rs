@@ -70,8 +70,7 @@ impl Shared {
         if !lock(&self.core).has_backlog() {
             return Ok(());
         }
-        let mut inbox = lock(&self.inbox);
-        self.start_driver(&mut inbox)
+        self.start_driver_once(&mut lock(&self.inbox))
     }
 
     /// Whether events are still taken.
@@ -96,9 +95,7 @@ impl Shared {
         let take = || {
             let mut inbox = lock(&self.inbox);
             inbox.check_open()?;
-            if inbox.driver == DriverState::NotStarted {
-                self.start_driver(&mut inbox)?;
-            }
+            self.start_driver_once(&mut inbox)?;
             inbox.take(event, ids, ticket, want_receipt, unix_ms)
         };
         let taken = match take() {
@@ -118,7 +115,10 @@ impl Shared {
         Ok(taken.receipt)
     }
 
-    fn start_driver(self: &Arc<Self>, inbox: &mut Inbox) -> Result<()> {
+    fn start_driver_once(self: &Arc<Self>, inbox: &mut Inbox) -> Result<()> {
+        if inbox.driver != DriverState::NotStarted {
+            return Ok(());
+        }
         let transport = Arc::new(Transport::new(&self.config)?);
         Driver::start(run(Arc::clone(self), transport))?;
         self.process.store(platform::process_id(), Ordering::Relaxed);
@@ -222,11 +222,13 @@ impl Shared {
         Ok(letters)
     }
 
-    pub(crate) fn purge(&self, whose: Whose<'_>) -> Result<Purged> {
+    pub(crate) fn purge(self: &Arc<Self>, whose: Whose<'_>) -> Result<Purged> {
         self.check_open()?;
         let purged = self.core().purge(whose, &self.inbox, platform::now());
+        // It has taken over what others left, which is this client's to deliver now.
+        let started = self.go_on();
         self.signal.notify();
-        purged
+        started.and(purged)
     }
 
     pub(crate) fn discard(&self, letter: &DeadLetter) -> Result<()> {

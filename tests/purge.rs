@@ -145,6 +145,20 @@ fn what_was_purged_stays_so_after_a_crash_also_what_others_left() {
 }
 
 #[test]
+fn what_a_purge_took_over_of_others_is_delivered() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start();
+    let [gone, idle] = [(); 2].map(|()| Client::new(on_disk(&server, dir.path())).unwrap());
+    (0..2).for_each(|n| gone.track(event(n)).unwrap());
+    gone.shutdown_blocking(Duration::ZERO);
+    drop(gone);
+    server.confirm_all();
+    assert_eq!(idle.purge_user(USERS[0]).unwrap().events, 1);
+    let report = idle.flush_blocking(PATIENCE);
+    assert_eq!((report.delivered, report.pending), (1, 0));
+}
+
+#[test]
 fn what_was_under_way_is_neither_kept_for_the_next_process_nor_a_dead_letter() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start();
