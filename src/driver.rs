@@ -98,14 +98,20 @@ impl Shared {
             self.start_driver_once(&mut inbox)?;
             inbox.take(event, ids, ticket, want_receipt, unix_ms)
         };
-        let taken = match take() {
-            Err(error) if error.kind() == ErrorKind::Full && self.config.when_full == WhenFull::DropOldest => {
-                self.core().evict(error.needed_bytes(), &self.inbox, platform::now());
-                self.signal.notify();
-                take()?
+        let mut taken = take();
+        while let Err(error) = &taken
+            && error.kind() == ErrorKind::Full
+            && self.config.when_full == WhenFull::DropOldest
+        {
+            let freed = self.core().evict(error.needed_bytes(), &self.inbox, platform::now());
+            self.signal.notify();
+            taken = take();
+            // Otherwise another call took the room, or it is kept for one that waits.
+            if freed == 0 {
+                break;
             }
-            taken => taken?,
-        };
+        }
+        let taken = taken?;
         if taken.wake {
             self.signal.notify();
         }

@@ -182,17 +182,22 @@ impl Core {
         self.delivery.pipeline.handle(Input::Flush { through: self.last_id }, now);
     }
 
-    /// Has the oldest events make room for a further one. An eighth of the queue at a time, so that it costs little for each.
-    pub(super) fn evict(&mut self, bytes: usize, inbox: &Mutex<Inbox>, now: Now) {
+    /// Has the oldest events make room for a further one. An eighth of the queue at a time, so that it costs little for each. Answers how many
+    /// bytes that freed.
+    pub(super) fn evict(&mut self, bytes: usize, inbox: &Mutex<Inbox>, now: Now) -> u64 {
         let mut left = bytes.max(self.bounds().queue / 8) as u64;
+        let mut freed = 0;
         while left > 0 {
-            left = left.saturating_sub(self.delivery.evict(left, now));
+            let some = self.delivery.evict(left, now);
+            freed += some;
+            left = left.saturating_sub(some);
             // On the disk the next ones are read, only to be given up.
             if left > 0 && !self.recall_some(self.disk.memory_bound / 2, now) {
                 break;
             }
         }
         self.rearm(inbox, now);
+        freed
     }
 
     /// Forgets events, here and in what processes have left that are gone.

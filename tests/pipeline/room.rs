@@ -130,3 +130,19 @@ fn the_oldest_make_room_where_the_policy_says_so() {
     let report = client.shutdown_blocking(PATIENCE);
     assert_eq!((report.pending, client.counts().delivered), (0, tracked - counts.dropped));
 }
+
+#[test]
+fn the_room_that_one_call_made_and_another_took_is_made_again() {
+    let server = Server::start();
+    // Nothing is under way, so that there always is something that can make room.
+    let config = config(&server).flush_interval(Duration::from_secs(3600)).queue_bytes(10_000).when_full(WhenFull::DropOldest);
+    let client = client(config);
+    let large = || Event::builder("counted").device_id("device-1").property("text", "x".repeat(1500)).build().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..2000).for_each(|_| client.track(large()).unwrap()));
+        }
+    });
+    let counts = client.counts();
+    assert_eq!((counts.accepted, counts.dropped + counts.pending), (8000, 8000));
+}
