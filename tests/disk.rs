@@ -273,6 +273,14 @@ fn child_on_a_full_disk() {
     assert_eq!(refused.kind(), ErrorKind::Store);
     assert!(std::error::Error::source(&refused).is_some(), "it says what the system said");
     assert_eq!(refused.into_event().map(|event| event.to_json()), Some(event(taken).to_json()));
+    // However often it is tried, what there is no room for leaves no files behind.
+    let large = Event::builder("large").device_id("device-1").property("text", "x".repeat(300_000)).build().unwrap();
+    for _ in 0..100 {
+        assert_eq!(client.track(large.clone()).unwrap_err().kind(), ErrorKind::Store);
+    }
+    let folders = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path().join("0"));
+    let files: usize = folders.map(|folder| std::fs::read_dir(folder).unwrap().count()).sum();
+    assert!(files < 10, "{files} files");
     // What was taken goes; and then there is room again.
     let report = client.flush_blocking(PATIENCE);
     assert_eq!((report.delivered, report.pending), (u64::from(taken), 0));

@@ -113,9 +113,12 @@ impl Journal {
             Err(error) => {
                 let path = open.path.clone();
                 // What was written of it is taken back; where that fails, readers pass over it. The disk may be full: its space comes back when
-                // this segment is settled, and for that it must have ended.
-                let _ = open.written.file.set_len(u64::from(open.written.end));
-                self.close();
+                // this segment is settled, and for that it must have ended. One without a record is for the next try: each would open a
+                // further file.
+                let taken_back = open.written.file.set_len(u64::from(open.written.end));
+                if open.written.records > 0 || taken_back.is_err() {
+                    self.close();
+                }
                 Err(failed("cannot be written", &path, Some(error)))
             }
         }
