@@ -149,6 +149,9 @@ impl Lanes {
                 if full {
                     lane.open = true;
                     self.open.push_front(key);
+                } else if lane.parked.is_empty() {
+                    // What was parked was taken out.
+                    self.lanes.remove(key);
                 } else if wait > 0 {
                     lane.until = wait;
                     self.timers.push(Reverse((wait, key)));
@@ -276,7 +279,7 @@ impl Lanes {
         self.lanes.iter().flat_map(|(_, lane)| &lane.parked)
     }
 
-    /// Takes out parked records. A lane without any goes when its batch or its wait ends.
+    /// Takes out parked records. A lane without any goes when its batch or its wait ends, or with the next batch where it is open.
     pub(super) fn take_out(&mut self, out: &mut dyn FnMut(&Entry) -> bool) -> Vec<Entry> {
         let mut taken = Vec::new();
         for lane in self.lanes.values_mut() {

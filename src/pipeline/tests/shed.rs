@@ -73,3 +73,14 @@ fn what_went_out_would_wait_until_its_lane_may_go() {
     let other = Header { user: None, device: Some(hash("d", 2)), bytes: 10, tracked_secs: 0, first_attempt: 0 };
     assert_eq!(pipeline.waits(&other, now), 0);
 }
+
+#[test]
+fn what_is_taken_out_of_lanes_that_are_open_leaves_none_of_them_behind() {
+    let (mut pipeline, now) = waiting();
+    let later = Now { mono_ms: now.mono_ms + 3_700_000, ..now };
+    pipeline.lanes.expire(later.mono_ms);
+    pipeline.evict(u64::MAX, RecordId::MAX, later);
+    while pipeline.next(later).is_some() {}
+    // That of the record which is under way stays.
+    assert_eq!(pipeline.held(), (1, 1));
+}
