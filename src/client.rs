@@ -69,9 +69,10 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Full`] when the queue is at its bound, [`ErrorKind::Invalid`] when an id breaks a rule of this client,
-    /// [`ErrorKind::TooLarge`] when the event can fit no request, [`ErrorKind::Closed`] after [`Client::shutdown`], [`ErrorKind::Store`] when the
-    /// store cannot take it, and [`ErrorKind::Closed`] also in a process that was forked from the one that used the client. Until delivery has started, which the first event does, also [`ErrorKind::Invalid`] when the machine has no
-    /// certificate authorities and [`ErrorKind::Store`] when it gives no thread. The event comes back with [`Error::into_event`].
+    /// [`ErrorKind::TooLarge`] when the event can fit no request, [`ErrorKind::Store`] when the store cannot take it, [`ErrorKind::Closed`] after
+    /// [`Client::shutdown`] and in a process that was forked from the one that used the client. Until delivery has started, which the first
+    /// event does, also [`ErrorKind::Invalid`] when the machine has no certificate authorities and [`ErrorKind::Store`] when it gives no thread.
+    /// The event comes back with [`Error::into_event`].
     pub fn track(&self, event: Event) -> Result<()> {
         self.accept(event, false).map(drop)
     }
@@ -174,7 +175,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] when their file cannot be read.
+    /// [`ErrorKind::Store`] when their file cannot be read or tidied, [`ErrorKind::Closed`] in a process that was forked from the one that used
+    /// the client.
     pub fn dead_letters(&self) -> Result<Vec<DeadLetter>> {
         self.0.0.dead_letters()
     }
@@ -192,14 +194,16 @@ impl Client {
     /// Removes a dead letter.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] when the file of the letters cannot be written.
+    /// [`ErrorKind::Store`] when the file of the letters cannot be written, [`ErrorKind::Closed`] in a process that was forked from the one that
+    /// used the client.
     pub fn discard(&self, letter: &DeadLetter) -> Result<()> {
         self.0.0.discard(letter)
     }
 
-    /// Forgets all events that wait, in memory and on the disk, and all dead letters. With a disk store their text is overwritten in the files
-    /// before this returns, also that of events whose outcome is known and whose file is not gone yet, and also in what processes of the
-    /// same folder have left; those that run forget what they have when it is called in them.
+    /// Forgets all events that wait, in memory and on the disk, and all dead letters. With a disk store the events' text is overwritten in the
+    /// files before this returns, also that of events whose outcome is known and whose file is not gone yet, and also in what processes that are
+    /// gone have left in the folder; the file of the dead letters is replaced by one without them. Other processes that share the folder and
+    /// run keep what they have until they call it, too.
     ///
     /// What is on its way to Amplitude cannot be called back; see [`Purged::under_way`]. What Amplitude has is not touched.
     ///

@@ -44,8 +44,8 @@ pub enum WhenFull {
     /// `track` refuses it with [`crate::ErrorKind::Full`], and gives it back. The default.
     #[default]
     Refuse,
-    /// The oldest events make room, an eighth of the queue at a time, counted as [`crate::DropReason::Evicted`]. What is under way stays; where
-    /// that alone fills the queue, `track` refuses.
+    /// The oldest events make room, an eighth of the queue at a time, counted as [`crate::DropReason::Evicted`]; no dead letter is kept of
+    /// them. What is under way stays; where that alone fills the queue, `track` refuses.
     DropOldest,
 }
 
@@ -158,7 +158,8 @@ impl Config {
     }
 
     /// What the proxy at [`Config::server_url`] answers when it has the events, where that is not Amplitude's own answer. Default: only
-    /// Amplitude's answer counts, so that no login page and no other proxy's page makes events count as delivered.
+    /// Amplitude's answer counts, so that no login page and no other proxy's page makes events count as delivered. Without a
+    /// [`Config::server_url`] it is refused by [`crate::Client::new`].
     #[must_use]
     pub fn proxy_reply(mut self, reply: ProxyReply) -> Self {
         self.proxy_reply = Some(reply);
@@ -211,6 +212,7 @@ impl Config {
     }
 
     /// How long an event may wait for its delivery before it is given up as [`crate::DropReason::Expired`], by whichever clock went further.
+    /// One that was sent and may have arrived does not expire: it ends as [`crate::Outcome::Unknown`] once it cannot be sent again safely.
     /// Default: for ever; only [`Config::queue_bytes`] bounds what is kept.
     #[must_use]
     pub fn max_age(mut self, age: Duration) -> Self {

@@ -51,8 +51,8 @@ impl DeadLetter {
         Event::from_json(&self.event)
     }
 
-    /// The letter as one line of JSON, as the disk store keeps it: `insert_id`, `outcome` (`"rejected"`, `"unknown"` or `"dropped"`), where there is one
-    /// `reason` and the `field` that it names, `given_up_ms`, and `event` as it was sent.
+    /// The letter as one line of JSON, as the disk store keeps it: `insert_id`, `outcome` (`"rejected"`, `"unknown"` or
+    /// `"dropped"`), `given_up_ms`, `event` as it was sent, and where there are any, the `reason` and the `field` that the reason names.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut text = String::from("{\"insert_id\":");
@@ -93,6 +93,7 @@ impl DeadLetter {
         Self { insert_id: insert_id.unwrap_or_default().into_owned(), outcome: outcome.clone(), unix_ms, event: event.to_owned() }
     }
 
+    /// About what it takes up in memory.
     fn bytes(&self) -> usize {
         self.event.len() + 100
     }

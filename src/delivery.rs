@@ -159,7 +159,7 @@ impl Delivery {
             && freed < bytes
         {
             let (evicted, more) = archive.evict(bytes - freed, &mut self.store);
-            self.pipeline.drop_unknown(evicted, DropReason::Evicted);
+            self.pipeline.drop_on_disk(evicted, DropReason::Evicted);
             freed += more;
             if freed < bytes {
                 freed += self.pipeline.evict(bytes - freed, RecordId::MAX, now);
@@ -177,16 +177,16 @@ impl Delivery {
         let (store, archive) = (&mut self.store, &self.archive);
         let mut is_meant = |id| find(store, archive, id).is_some_and(|event| whose.is(event));
         let (given_up, under_way) = self.pipeline.purge(&mut is_meant, now);
-        let mut unknown = Vec::new();
+        let mut on_disk = Vec::new();
         let mut result = Ok(());
         if let Some(archive) = &mut self.archive {
             let may_be = whose.may_be();
             let is_meant = |header: &Header, event: &[u8]| may_be(header) && whose.is(event);
-            result = archive.forget(&is_meant, &mut self.store, &mut unknown);
+            result = archive.forget(&is_meant, &mut self.store, &mut on_disk);
         }
-        purged.events += (given_up + unknown.len()) as u64;
+        purged.events += (given_up + on_disk.len()) as u64;
         purged.under_way += under_way as u64;
-        self.pipeline.drop_unknown(unknown, DropReason::Purged);
+        self.pipeline.drop_on_disk(on_disk, DropReason::Purged);
         result
     }
 
@@ -317,7 +317,7 @@ impl Delivery {
         }
     }
 
-    /// Bytes of records, headers, and lanes in memory.
+    /// How many bytes of records, headers and lanes are in memory.
     #[cfg(test)]
     pub(crate) fn in_memory(&self) -> (usize, usize, usize) {
         let late = self.archive.as_ref().map_or(0, Archive::late_bytes);

@@ -239,7 +239,7 @@ impl Shared {
 
     pub(crate) fn discard(&self, letter: &DeadLetter) -> Result<()> {
         self.check_process()?;
-        self.core().forget(letter)
+        self.core().discard(letter)
     }
 
     pub(crate) fn online(&self) {

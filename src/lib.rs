@@ -8,6 +8,7 @@
 //! An [`Event`] is checked against every documented limit when it is built. [`Client::track`] seals and queues it and returns at once; a
 //! driver of the client's own cuts batches, sends them, and judges each reply event by event. Every event ends in one [`Outcome`], counted in
 //! [`Counts`], told by a [`Receipt`] to who asks for one, and covered by the [`Report`] of [`Client::flush`] and [`Client::shutdown`].
+//! What was refused or given up stays as a [`DeadLetter`], to be mended and sent again; [`Client::purge`] forgets what waits.
 //!
 //! ```no_run
 //! use amplitude_sdk::{Client, Config, Event};

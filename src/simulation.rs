@@ -23,6 +23,7 @@ use crate::pipeline::plant;
 
 /// Schedules in a run of `cargo test`; `SIMULATED_SCHEDULES` asks for another number, as `make test` does.
 const SCHEDULES: u64 = 1500;
+
 fn run(seed: u64, root: &Path) {
     let dir = root.join(seed.to_string());
     let mut world = World::new(seed, &dir);

@@ -59,7 +59,7 @@ impl ByHand {
         self.core.counts()
     }
 
-    /// Bytes of records, headers, and lanes in memory.
+    /// How many bytes of records, headers and lanes are in memory.
     pub(crate) fn in_memory(&self) -> (usize, usize, usize) {
         self.core.in_memory()
     }

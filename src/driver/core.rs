@@ -69,7 +69,7 @@ impl Problems {
     }
 }
 
-/// How often is looked for what processes have left that are gone, e.g. the older half of a rolling deploy.
+/// How often the driver looks for what processes have left that are gone, e.g. the older half of a rolling deploy.
 const ADOPT_MS: u64 = 30_000;
 
 /// A flush that waits for every event up to `through`, or for its deadline.
@@ -219,7 +219,7 @@ impl Core {
         self.letters.list()
     }
 
-    pub(super) fn forget(&mut self, letter: &DeadLetter) -> Result<()> {
+    pub(super) fn discard(&mut self, letter: &DeadLetter) -> Result<()> {
         self.letters.remove(letter)
     }
 

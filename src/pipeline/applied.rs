@@ -30,7 +30,7 @@ impl Pipeline {
             }
         }
         let verdict = match reply {
-            Ok(reply) if self.is_from_proxy(reply) => Verdict::Delivered { short: false, server_ms: None },
+            Ok(reply) if self.is_declared(reply) => Verdict::Delivered { short: false, server_ms: None },
             Ok(reply) => judge(reply, batch.entries.len()),
             Err(Failure::Connect) => Verdict::Fault { at_least: None, reason: UNREACHABLE, halve: false },
             Err(_) => Verdict::Retry { at_least: None },
@@ -100,7 +100,7 @@ impl Pipeline {
     }
 
     /// Whether an own proxy says that it has the events.
-    fn is_from_proxy(&self, reply: &Reply) -> bool {
+    fn is_declared(&self, reply: &Reply) -> bool {
         (200..=299).contains(&reply.status) && self.config.proxy_reply.as_ref().is_some_and(|declared| declared.is(reply))
     }
 

@@ -23,7 +23,8 @@ pub struct Counts {
     /// Requests that Amplitude confirmed with fewer events than they held, e.g. because it knew some already.
     pub short_replies: u64,
     /// How far Amplitude's clock is ahead of this machine's (behind, where it is negative), in milliseconds and to within half a round trip,
-    /// by its last answer. Amplitude corrects the times of events by it, because each request tells when it was sent.
+    /// by its last answer. Amplitude corrects the times of events by it, because each request tells when it was sent. `None`: no answer has
+    /// told it yet.
     pub clock_drift_ms: Option<i64>,
     /// Strings of more than 1024 characters that were passed on for Amplitude to shorten.
     pub long_strings: u64,

@@ -2,7 +2,7 @@
 //!
 //! Between `track`, which offers a record's [`Header`], and the driver, which performs [`Action`]s and feeds their answers back. It
 //! holds headers; the bytes stay in the store. A record is in exactly one place: waiting to be stored, in the ready queue, parked on its
-//! lane, or leased to a batch.
+//! lane, or leased to a batch. What the disk alone holds is not here; `shed` lets go of what is left to it.
 //!
 //! Invariants, checked by property tests after every step: accepted = delivered + rejected + dropped + unknown + pending; a record is
 //! settled once; requests in flight share no lane; the order of a lane is kept; a request keeps its bounds.
@@ -67,6 +67,7 @@ struct Batch {
     lanes: Vec<u64>,
     /// When it was sent last, by the pipeline's own clock.
     sent_secs: u32,
+    /// The same by the driver's clocks.
     sent: Now,
     /// Its loads and requests that failed in a row.
     failures: u32,
@@ -105,10 +106,11 @@ pub(crate) struct Pipeline {
     flush_through: RecordId,
     /// Failures in a row; while there are any, one request at a time probes.
     failures: u32,
+    /// Nothing is sent before, because of these.
     not_before: u64,
-    /// The last of them got no answer.
+    /// The last of these failures got no answer.
     unanswered: bool,
-    /// Those under way that are to be given up in place of being sent again, in rising order.
+    /// Records under way that are to be given up in place of being sent again, in rising order.
     purged: Vec<RecordId>,
     /// Bounds the requests that are cut from now on further than the configuration does. One record goes whatever its size.
     pub(crate) most_bytes: usize,

@@ -1,4 +1,4 @@
-//! What an own proxy answers in place of Amplitude, for [`crate::Config::proxy_reply`].
+//! What an own proxy answers in place of Amplitude, for [`crate::Config::proxy_reply`]. Both targets.
 
 use super::Reply;
 use crate::{
@@ -63,7 +63,7 @@ impl ProxyReply {
         Self { status: None, name: String::new(), value: body.trim().to_owned(), says: |body, _, text| body.trim() == text }
     }
 
-    /// Only with this status, 200 to 299. Default: any of these.
+    /// Only with this status, 200 to 299; [`crate::Client::new`] refuses another. Default: any of these.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
         self.status = Some(status);

@@ -50,8 +50,8 @@ impl Pipeline {
         (purged.len(), meant.len())
     }
 
-    /// Gives up records that the store alone knew.
-    pub(crate) fn drop_unknown(&mut self, ids: Vec<RecordId>, reason: DropReason) {
+    /// Gives up records that stood on the disk alone, and were not counted here.
+    pub(crate) fn drop_on_disk(&mut self, ids: Vec<RecordId>, reason: DropReason) {
         if !ids.is_empty() {
             let outcome = Outcome::Dropped(reason);
             self.count_dropped(ids.len() as u64, reason);

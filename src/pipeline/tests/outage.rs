@@ -1,4 +1,5 @@
-//! What is waited for after failures, across processes and networks; what an own proxy says; what a reply tells of the clock.
+//! What is waited for after failures, across processes and networks; what an own proxy says; what a reply tells of the clock; and
+//! that the ledger adds up by reason.
 
 use super::{cases::Case, *};
 use crate::pipeline::outcome::RejectReason;
@@ -25,7 +26,7 @@ fn the_next_process_waits_as_long_as_its_predecessor_would_have() {
     let outage = case.pipeline.outage(case.now);
     assert_eq!(outage, Outage { failures: 7, until_ms: case.now.unix_ms + wait });
 
-    // Its successor, whose clock that runs forward begins anew.
+    // Its successor, whose monotonic clock begins anew.
     let mut next = flushed();
     next.now.unix_ms = case.now.unix_ms;
     next.pipeline.resume(outage, next.now);

@@ -1,4 +1,5 @@
-//! The other end: reads what is not in memory, notes what became of records, gives settled segments back. The driver's alone.
+//! The driver's end: knows what stands in the segments, notes what became of records, gives settled segments back. `recall` reads records back
+//! for it, `purge` overwrites them.
 
 use std::{mem, path::PathBuf, sync::Arc};
 

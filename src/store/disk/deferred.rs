@@ -19,8 +19,8 @@ use super::{
 };
 use crate::pipeline::{Header, RecordId, planted};
 
-/// From the end of a sweep to the next one, at least: a second, and one for each of so many bytes that it read for nothing. That is about a
-/// hundredth of a processor.
+/// From the end of a sweep to the next one, at least: a second, or where it is more, one for each so many bytes that it read for nothing. That is
+/// about a hundredth of a processor.
 const PAUSE_MS: u64 = 1000;
 const BYTES_A_PAUSE: u64 = 16 << 20;
 

@@ -3,6 +3,9 @@
 //! An append-only journal and, beside each of its segments, notes on what became of the records. What is being delivered also stands in
 //! memory, within a fixed bound; what is beyond it stands in files alone and is read back in its order, later where its ids wait. `track`
 //! touches the [`Journal`], the driver the [`Archive`]; they share files and no lock.
+//!
+//! Each process has a part of the folder to itself. Beside these parts stand the dead letters and, while there is one, a note of an outage, for all
+//! processes.
 
 mod archive;
 mod attempts;

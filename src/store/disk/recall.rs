@@ -20,8 +20,8 @@ pub(super) struct Reading<'a> {
     pub(super) space: &'a Space<'a>,
     pub(super) store: &'a mut MemoryStore,
     pub(super) buffer: Vec<u8>,
-    /// Bytes of files that may still be read at this time.
-    files_left: usize,
+    /// How much of the files may still be read before others have their turn.
+    file_bytes_left: usize,
     /// Of the JSON of the records.
     pub(super) bytes: usize,
     pub(super) records: Vec<(RecordId, Header)>,
@@ -30,11 +30,11 @@ pub(super) struct Reading<'a> {
 
 impl Reading<'_> {
     pub(super) fn goes_on(&self, most: usize) -> bool {
-        self.bytes < most && self.files_left > 0
+        self.bytes < most && self.file_bytes_left > 0
     }
 
     pub(super) fn advance(&mut self, in_file: u32, bytes: usize) {
-        self.files_left = self.files_left.saturating_sub(in_file as usize);
+        self.file_bytes_left = self.file_bytes_left.saturating_sub(in_file as usize);
         self.bytes += bytes;
     }
 }
@@ -45,7 +45,7 @@ impl Archive {
     pub(crate) fn recall(&mut self, space: &Space<'_>, store: &mut MemoryStore) -> Recalled {
         let buffer = mem::take(&mut self.buffer);
         let mut reading =
-            Reading { space, store, buffer, files_left: READ_MOST, bytes: 0, records: Vec::new(), problems: Vec::new() };
+            Reading { space, store, buffer, file_bytes_left: READ_MOST, bytes: 0, records: Vec::new(), problems: Vec::new() };
         // Half of the space is for those that had their turn already.
         let most = if self.ahead().records > 0 { space.bytes / 2 } else { space.bytes };
         self.lost += self.deferred.sweep(&mut self.segments, self.cursor, most, &mut reading);
@@ -53,7 +53,7 @@ impl Archive {
         self.read_on(&mut reading);
         self.buffer = reading.buffer;
         self.problems.append(&mut reading.problems);
-        Recalled { records: reading.records, late, more: reading.files_left < READ_MOST }
+        Recalled { records: reading.records, late, more: reading.file_bytes_left < READ_MOST }
     }
 
     fn read_on(&mut self, reading: &mut Reading<'_>) {
