@@ -32,7 +32,7 @@ const chunk = (key, since, size) => ({
   listed: false,
 })
 
-/** The record of these bytes, to be pushed behind the others; `tried` is the second of its first attempt, or 0. */
+/** The record of these bytes, to be pushed behind the others; `tried`: when it was sent first, in seconds since 1970, or 0. */
 export const newRecord = (chunk, from, size, number, tried, settle, keep) => ({
   chunk,
   at: chunk.records.length,
@@ -42,8 +42,11 @@ export const newRecord = (chunk, from, size, number, tried, settle, keep) => ({
   tried,
   settle,
   keep,
+  // The wasm has it.
   handed: false,
+  // It is settled.
   gone: false,
+  // It is still in localStorage, where an earlier page left it.
   left: false,
 })
 
@@ -53,7 +56,7 @@ export function push(record) {
 }
 
 /** The lines of a chunk that was stored, by whomever: text, too, is read as such. */
-export const stored = (events) => (events instanceof Uint8Array ? events : encoder.encode(String(events)))
+export const asBytes = (events) => (events instanceof Uint8Array ? events : encoder.encode(String(events)))
 
 /** Calls with the start and the bytes of each line, of which there is one at least. */
 export function lines(bytes, each) {

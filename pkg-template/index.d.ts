@@ -116,7 +116,7 @@ export interface Options {
   serverUrl?: string
   /**
    * What the proxy at `serverUrl` answers once it has the events, where that is not Amplitude's own answer: with this status (default: any of 200 to
-   * 299) a JSON object that holds at least this field, or exactly this text. Default: only Amplitude's answer counts.
+   * 299) a JSON object that holds at least this field, or exactly this text but for white space around it. Default: only Amplitude's answer counts.
    */
   proxyReply?: { status?: number; field: string; value: string | number | boolean } | { status?: number; body: string }
   /** As by `setUserId`. Default: what the last page had. */
@@ -135,7 +135,10 @@ export interface Options {
   batchEvents?: number
   /** The bytes of events, as JSON, that may be pending, stored ones included; beyond them calls reject with kind `full`. Default: 64,000,000. */
   queueBytes?: number
-  /** How long an event may wait, stored or not, before it ends as `dropped` because it expired, in milliseconds, at least 1000. Default: for ever. */
+  /**
+   * How long an event may wait, stored or not, before it ends as `dropped` because it expired, in milliseconds, at least 1000. One that
+   * was sent and may have arrived does not expire. Default: for ever.
+   */
   maxAgeMs?: number
   /** The least characters of a user or device id, 1 to 1024. Default: Amplitude's 5. */
   minIdLength?: number

@@ -56,7 +56,7 @@ function isPlain(value, depth) {
     return true
   }
   if (Object.getPrototypeOf(value) !== Object.prototype) return false
-  // One that it inherits is looked at in vain, and makes no list of all.
+  // This makes no list of the keys. That it looks at inherited ones, too, does no harm.
   for (const key in value) if (!isPlain(value[key], depth + 1)) return false
   return true
 }

@@ -2,7 +2,7 @@
 // locks, each tab keeps what it has in memory and sends it by itself.
 //
 // A record is an event: of this tab, or in the tab that uploads of any.
-import { bytesOf, lines, newChunk, newRecord, push, stored, storedChunk, takes, textOf } from './chunk.js'
+import { asBytes, bytesOf, lines, newChunk, newRecord, push, storedChunk, takes, textOf } from './chunk.js'
 import { AmplitudeError } from './loader.js'
 import { openStore } from './store.js'
 import { join } from './tabs.js'
@@ -170,7 +170,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       const [found, marks] = await store.read(wanted.key)
       for (const { key, events } of found) {
         const chunk = chunks.get(key)
-        if (chunk?.listed) fill(chunk, stored(events), marks.find((mark) => mark.key === key)?.tried ?? [])
+        if (chunk?.listed) fill(chunk, asBytes(events), marks.find((mark) => mark.key === key)?.tried ?? [])
       }
       if (found[0]?.key !== wanted.key) settleAll(wanted, UNHEARD)
       backlog = backlog.filter((chunk) => chunks.has(chunk.key) || own.has(chunk))
@@ -280,7 +280,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
 
     /**
      * Takes an event's text, and bytes behind it that end its line; tells `settle` its outcome and `keep` whether it is stored. One that an
-     * earlier page left waits `since` then, and was `tried` first in that second or never.
+     * earlier page left waits `since` then, and was sent first when `tried` says, in seconds since 1970; 0: never.
      */
     add(text, settle, keep, ending = LINE_FEED, since = now(), tried = 0) {
       const length = text.length + ending.length

@@ -7,8 +7,8 @@ import { view } from './wasm.js'
 const KEEPALIVE_BYTES = 65_536
 // Less is not worth a request of its own.
 const LEAST_BYTES = 4096
-// What stands on the desk is read by the wasm. Only for a larger event there is a larger one. Chunks grow there, and Chromium puts values of more
-// than 64 KiB into files of their own, at twice the price.
+// The desk is a part of the wasm's memory where texts are written for it; only for a larger event there is a larger one. Chunks grow there, and
+// Chromium puts values of more than 64 KiB into files of their own, at twice the price.
 export const DESK_BYTES = 64_000
 const utf8 = new TextEncoder()
 
@@ -44,7 +44,7 @@ function isDeclared({ status, field, value, body }, got, answer) {
   }
 }
 
-/** Sends records: `size` bytes of text, and in `tried` the second of their first attempt, or 0. */
+/** Sends records: `size` bytes of text, and in `tried` when they were sent first, in seconds since 1970, or 0. */
 export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }, { noteAttempts, settled, progress, notice }) {
   let core
   let timer
@@ -95,7 +95,7 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
   }
 
   /** Has the next page know of an outage, or of its end. */
-  const note = () => {
+  const noteOutage = () => {
     const failures = core.failures()
     if (failures === noted) return
     noted = failures
@@ -129,9 +129,9 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
     for (const record of fresh) record.tried = Math.floor(Date.now() / 1000)
     progress?.({ type: 'sending', ids: sent.map(({ number }) => number) })
     if (fresh[0]) {
-      const noted = noteAttempts(fresh)
+      const written = noteAttempts(fresh)
       // A page that ends has no time to wait.
-      if (!away()) await noted
+      if (!away()) await written
       if (of !== core) return
     }
     let [status, wait, answer] = [0, -1, '']
@@ -160,7 +160,7 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
       for (const record of fresh) record.tried = 0
       noteAttempts(fresh)
     }
-    note()
+    noteOutage()
     loop()
   }
 
@@ -193,7 +193,7 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
       return desk.slice(0, bytes)
     },
 
-    /** Puts bytes there. */
+    /** Puts bytes on the desk. */
     put(at, bytes) {
       reach(at + bytes.length)
       desk.set(bytes, at)
@@ -201,7 +201,7 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
 
     check: (at, bytes) => attempt(() => core.check(at, bytes)),
 
-    /** Takes the record whose text stands there. */
+    /** Gives the wasm the record whose text stands at that place on the desk. */
     hand(record, at) {
       try {
         const tracked = record.chunk.since / 1000

@@ -1,14 +1,15 @@
 // Group commit: chunks and what became of their records, on the way into the store. What comes during one transaction goes with the next.
 import { keyOf } from './chunk.js'
 
-// In a chunk's mark: this one is settled. Otherwise the second of its first attempt, or 0.
+// In a chunk's mark: this one is settled. Otherwise when it was sent first, in seconds since 1970, or 0.
 export const GONE = -1
 // To write more at once would hold up the page, and the first request.
 const CHUNKS_A_WRITE = 32
 
 /**
  * Writes into the store that `current` answers with, once `opened` has resolved. Tells `closing` that the open chunk is to take no more records,
- * `named` of each chunk that has its key now, `wrote` of those that are stored, `failed` that chunks could not be stored, `lost` that nothing can be.
+ * `named` of each chunk that has its key now, `unnamed` of one that loses it again, `wrote` of those that are stored, `failed` that chunks could not
+ * be stored, `lost` that nothing can be.
  */
 export function writer(slot, opened, { current, closing, named, unnamed, wrote, failed, lost }) {
   // Not in the store yet.
