@@ -259,7 +259,8 @@ impl Pipeline {
     /// Goes on with a run of failures that an earlier process met. A time that no failure asks for was told by a clock that was wrong.
     pub(crate) fn resume(&mut self, outage: Outage, now: Now) {
         self.failures = outage.failures;
-        let wait = outage.until_ms.saturating_sub(now.unix_ms).min(millis(MAX_RETRY_AFTER));
+        let wait = outage.until_ms.saturating_sub(now.unix_ms);
+        let wait = if wait > millis(MAX_RETRY_AFTER) { 0 } else { wait };
         self.not_before = now.mono_ms.saturating_add(wait);
     }
 
