@@ -57,7 +57,7 @@ export function settings(options) {
 /** Whether that says what an own proxy answers. */
 function isReply(declared) {
   const { status = 200, field, value, body } = declared ?? {}
-  return status >= 200 && status <= 299 && (field ? typeof field === 'string' && /^[sbn]/.test(typeof value) : typeof body === 'string')
+  return status >= 200 && status <= 299 && (field ? typeof field === 'string' && ['string', 'boolean', 'number'].includes(typeof value) : typeof body === 'string')
 }
 
 /** https, http on this machine, or an address on the page's own origin, whatever that is. */

@@ -185,7 +185,8 @@ impl Client {
     /// Amplitude, which remembers these for seven days, takes it once; what is older and [`Outcome::Unknown`] may be counted twice.
     ///
     /// # Errors
-    /// As [`Client::track`]; the letter stays then. Also [`ErrorKind::Store`] when the letter cannot be removed, though the event is tracked.
+    /// As [`Client::track`]; the letter stays then, and [`Error::into_event`] gives the event back. Also [`ErrorKind::Store`] when the letter cannot
+    /// be removed, though the event is tracked: that error gives none back.
     pub fn replay(&self, letter: &DeadLetter, event: Event) -> Result<()> {
         self.0.0.admit(event, false, None)?;
         self.discard(letter)

@@ -2,6 +2,7 @@
 //! client lists.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, VecDeque},
     fmt,
 };
@@ -79,13 +80,16 @@ impl DeadLetter {
     pub fn from_json(text: &str) -> Result<Self> {
         let [insert_id, outcome, reason, field, at, event] =
             fields(text, ["insert_id", "outcome", "reason", "field", "given_up_ms", "event"])?;
-        let string = |json: &str| Reader::new(json).string().map(|text| text.into_owned()).unwrap_or_default();
-        let outcome = outcome_of(&string(outcome), &string(reason), string(field))
+        let [insert_id, outcome, reason, field] =
+            [("insert_id", insert_id), ("outcome", outcome), ("reason", reason), ("field", field)]
+                .map(|(name, json)| string(name, json));
+        let (insert_id, outcome) = (insert_id?, outcome?);
+        let outcome = outcome_of(&outcome, &reason?, field?)
             .ok_or_else(|| Error::invalid(&["dead letter: its outcome is none of an event that was given up"]))?;
         let (Some(unix_ms), false) = (milliseconds(at), insert_id.is_empty() || event.is_empty()) else {
             return Err(Error::invalid(&["dead letter: needs insert_id, given_up_ms and event"]));
         };
-        Ok(Self { insert_id: string(insert_id), outcome, unix_ms, event: event.to_owned() })
+        Ok(Self { insert_id, outcome, unix_ms, event: event.to_owned() })
     }
 
     fn new(event: &str, outcome: &Outcome, unix_ms: u64) -> Self {
@@ -129,6 +133,12 @@ fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<[&'a st
     }
     reader.end().map_err(lift)?;
     Ok(values)
+}
+
+/// A field that is text; empty where it is not there.
+fn string(name: &str, json: &str) -> Result<String> {
+    let text = if json.is_empty() { Some(String::new()) } else { Reader::new(json).string().ok().map(Cow::into_owned) };
+    text.ok_or_else(|| Error::at("dead letter", &[name, " must be a string"].concat()))
 }
 
 fn milliseconds(json: &str) -> Option<u64> {
@@ -344,6 +354,10 @@ mod tests {
             ["", "[]", "{}", &whole[..whole.len() - 2], &whole.replace("unknown", "delivered"), &whole.replace("insert_id", "id")]
         {
             assert!(DeadLetter::from_json(broken).is_err(), "{broken}");
+        }
+        for id in ["7", "null", "[]"] {
+            let error = DeadLetter::from_json(&whole.replacen("\"insert-1\"", id, 1)).unwrap_err();
+            assert_eq!(error.to_string(), "dead letter: insert_id must be a string");
         }
     }
 
