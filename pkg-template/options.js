@@ -25,7 +25,7 @@ export function settings(options) {
 
   const [region, api] = [one('region', Object.keys(HOSTS)), one('api', Object.keys(PATHS))]
   const proxy = take('proxyReply', isReply, '{ status?, field, value } or { status?, body }')
-  if (proxy && left.serverUrl === undefined) refuse('proxyReply', 'needs the serverUrl of the proxy')
+  if (proxy && left.serverUrl === undefined) refuse('proxyReply', 'needs serverUrl')
   const queueBytes = whole('queueBytes', 1, MOST, 64_000_000)
   const found = {
     url: address(text('serverUrl') ?? HOSTS[region] + PATHS[api]),

@@ -162,6 +162,7 @@ impl Core {
 
     pub(super) fn counts(&self) -> Counts {
         let mut counts = self.delivery.pipeline.counts();
+        counts.clock_drift_ms = self.delivery.pipeline.clock_drift_ms();
         let backlog = self.delivery.backlog();
         counts.accepted += backlog.records;
         counts.pending += backlog.records;

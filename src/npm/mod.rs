@@ -253,7 +253,7 @@ fn outcome_text(outcome: &Outcome) -> Option<(&'static str, String)> {
     Some(match outcome {
         Outcome::Delivered => ("delivered", String::new()),
         Outcome::Rejected(rejection) => ("rejected", rejection_text(rejection)),
-        Outcome::Dropped(DropReason::Expired) => ("dropped", "it expired: it waited longer than `maxAgeMs`".to_owned()),
+        Outcome::Dropped(DropReason::Expired) => ("dropped", "it waited longer than `maxAgeMs`".to_owned()),
         // Plugins and shutdowns are not this class's.
         Outcome::Dropped(_) => ("dropped", "the store failed".to_owned()),
         Outcome::Unknown => ("unknown", "no answer came, and it is too old to be sent again".to_owned()),

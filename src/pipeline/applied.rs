@@ -3,7 +3,7 @@
 use std::{iter, mem, time::Duration};
 
 use super::{
-    Action, Batch, BatchState, DropReason, Entry, Failure, Now, Outcome, Pipeline, RecordId, Rejection, Reply,
+    Action, Batch, BatchState, Clocks, DropReason, Entry, Failure, Now, Outcome, Pipeline, RecordId, Rejection, Reply,
     backoff::millis,
     planted,
     verdict::{Named, Verdict, Wait, is_untouched, judge},
@@ -38,7 +38,7 @@ impl Pipeline {
         let waits = match verdict {
             Verdict::Delivered { short, server_ms } => {
                 self.counts.short_replies += u64::from(short);
-                self.compare_clocks(server_ms, batch.sent, now);
+                self.clocks = server_ms.map(|server_ms| Clocks { server_ms, sent: batch.sent, answered: now });
                 let entries = mem::take(&mut batch.entries);
                 self.lanes.speed_up(&entries);
                 self.settle(&entries, Outcome::Delivered);
@@ -104,16 +104,13 @@ impl Pipeline {
         (200..=299).contains(&reply.status) && self.config.proxy_reply.as_ref().is_some_and(|declared| declared.is(reply))
     }
 
-    /// Estimates how far the server's clock is ahead, where neither a slow answer nor a clock that was set meanwhile spoils it.
-    fn compare_clocks(&mut self, server_ms: Option<i64>, sent: Now, now: Now) {
-        let round_trip = now.mono_ms.saturating_sub(sent.mono_ms);
-        let on_the_wall = now.unix_ms.saturating_sub(sent.unix_ms);
-        if let (Some(server_ms), Ok(middle)) = (server_ms, i64::try_from(sent.unix_ms + round_trip / 2))
-            && round_trip <= 10_000
-            && on_the_wall.abs_diff(round_trip) <= 1000
-        {
-            self.counts.clock_drift_ms = Some(server_ms.saturating_sub(middle));
-        }
+    /// How far the server's clock was ahead at its last answer; `None` where that was slow, or the clock was set meanwhile.
+    pub(crate) fn clock_drift_ms(&self) -> Option<i64> {
+        let Clocks { server_ms, sent, answered } = self.clocks?;
+        let round_trip = answered.mono_ms.saturating_sub(sent.mono_ms);
+        let on_the_wall = answered.unix_ms.saturating_sub(sent.unix_ms);
+        let middle = i64::try_from(sent.unix_ms + round_trip / 2).ok()?;
+        (round_trip <= 10_000 && on_the_wall.abs_diff(round_trip) <= 1000).then(|| server_ms.saturating_sub(middle))
     }
 
     /// A batch goes again, or on with the next part that was cut off it, or ends.

@@ -86,6 +86,14 @@ enum BatchState {
     InFlight,
 }
 
+/// What three clocks showed at an answer.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    server_ms: i64,
+    sent: Now,
+    answered: Now,
+}
+
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     config: PipelineConfig,
@@ -100,6 +108,8 @@ pub(crate) struct Pipeline {
     batches: Vec<Batch>,
     actions: VecDeque<Action>,
     counts: Counts,
+    /// At the last answer that confirmed events.
+    clocks: Option<Clocks>,
     /// When the oldest ready record has waited long enough.
     flush_at: Option<u64>,
     /// Records up to this one are to go without waiting for more.
@@ -135,6 +145,7 @@ impl Pipeline {
             batches: Vec::new(),
             actions: VecDeque::new(),
             counts: Counts::default(),
+            clocks: None,
             flush_at: None,
             flush_through: 0,
             failures: 0,

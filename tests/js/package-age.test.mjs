@@ -7,7 +7,7 @@ import { KEY, application, emulator, installed, launch, names, open, serve, unti
 
 const timeout = 60_000
 const HOUR = 3_600_000
-const expired = { status: 'dropped', reason: 'it expired: it waited longer than `maxAgeMs`' }
+const expired = { status: 'dropped', reason: 'it waited longer than `maxAgeMs`' }
 const delivered = { status: 'delivered' }
 
 const dir = application({ after })

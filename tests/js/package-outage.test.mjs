@@ -98,5 +98,5 @@ test('a declaration that says nothing is refused by name', { timeout }, async (t
   for (const proxyReply of [{}, null, 'ok', { field: 'ok' }, { field: 'ok', value: [1] }, { status: 302, body: '' }, { body: 7 }]) {
     assert.match(await refused({ serverUrl, proxyReply }), /options\.proxyReply: must be/, JSON.stringify(proxyReply))
   }
-  assert.match(await refused({ proxyReply: { body: 'ok' } }), /options\.proxyReply: needs the serverUrl/)
+  assert.match(await refused({ proxyReply: { body: 'ok' } }), /options\.proxyReply: needs serverUrl/)
 })

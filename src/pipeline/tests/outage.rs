@@ -101,7 +101,7 @@ fn the_drift_is_told_by_answers_that_can_tell() {
         case.now.unix_ms += jump_ms;
         let body = format!(r#"{{"code":200,"server_upload_time":{server_ms}}}"#);
         case.pipeline.handle(Input::Reply { batch, reply: Ok(reply(200, &body)) }, case.now);
-        case.pipeline.counts.clock_drift_ms.take()
+        case.pipeline.clock_drift_ms()
     };
     assert_eq!(drift_after(200, 0), Some(-5000));
     // Slow, or the clock was set meanwhile.
