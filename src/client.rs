@@ -210,7 +210,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Store`] when a file cannot be changed; all else is forgotten. [`ErrorKind::Closed`] after [`Client::shutdown`], which lets
-    /// go of the folder.
+    /// go of the folder. As [`Client::track`] where it is the first to need delivery, for what others have left.
     pub fn purge(&self) -> Result<Purged> {
         self.0.0.purge(Whose::Everybodys)
     }
