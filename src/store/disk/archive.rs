@@ -195,7 +195,8 @@ impl Archive {
             let in_file = segment.end.saturating_sub(start).saturating_sub(segment.settled_ahead);
             let bytes = u64::from(in_file).saturating_sub(frame::HEAD as u64 * u64::from(records));
             backlog.records += u64::from(records);
-            backlog.bytes += if records > 0 { bytes } else { 0 };
+            // Never nothing, or it would look as if all of them were in memory.
+            backlog.bytes += if records > 0 { bytes.max(1) } else { 0 };
         }
         backlog
     }
