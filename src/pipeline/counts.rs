@@ -24,7 +24,7 @@ pub struct Counts {
     pub short_replies: u64,
     /// How far Amplitude's clock is ahead of this machine's (behind, where it is negative), in milliseconds and to within half a round trip,
     /// by its last answer. Amplitude corrects the times of events by it, because each request tells when it was sent. `None`: no answer has
-    /// told it yet.
+    /// told it yet, or the last one was slow or met by a clock that was set.
     pub clock_drift_ms: Option<i64>,
     /// Strings of more than 1024 characters that were passed on for Amplitude to shorten.
     pub long_strings: u64,
