@@ -1,7 +1,7 @@
 //! Seeded schedules of the whole native client but its threads: `track`, the driver, the pipeline, the disk store on real files, a clock that
 //! jumps, a network that answers anything, and crashes at any step. A crash drops everything in memory; the next process opens the files.
 //!
-//! In two schedules of three somebody is hot: a device, or a user with ever new devices, tracks most of the events, far more than memory holds,
+//! In one schedule of six somebody is hot: a device, or a user with ever new devices, tracks most of the events, far more than memory holds,
 //! and is over its daily quota.
 //!
 //! Checked after every step: the ledger adds up, memory keeps its bound, requests in flight share no device. At the end, with a kind server:
@@ -69,7 +69,7 @@ fn the_simulation_finds_every_planted_bug_of_the_store() {
     let mut missed = Vec::new();
     for bug in bugs {
         let root = root();
-        let found = (0..500).any(|seed| {
+        let found = (0..1500).any(|seed| {
             plant(bug);
             let found = panic::catch_unwind(|| run(seed, root.path())).is_err();
             plant("");
