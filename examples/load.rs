@@ -76,11 +76,11 @@ fn run() -> Result<(), Box<dyn Error>> {
         if let Some(ids) = &mut ids {
             let id = format!("load-{}-{i}", std::process::id());
             event = event.insert_id(&id);
-            track(&client, event.build()?, start + deadline)?;
+            client.track(event.build()?).or_else(|refused| track_later(&client, refused, start + deadline))?;
             writeln!(ids, "{id}")?;
             ids.flush()?;
         } else {
-            track(&client, event.build()?, start + deadline)?;
+            client.track(event.build()?).or_else(|refused| track_later(&client, refused, start + deadline))?;
         }
     }
     let enqueued = start.elapsed();
@@ -107,20 +107,18 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Tracks an event. Where the store has no room for it, e.g. because the disk is full, it is tried again until there is, as by a program that
-/// must lose none.
-fn track(client: &Client, mut event: Event, until: Instant) -> Result<(), Box<dyn Error>> {
-    loop {
-        let error = match client.track(event) {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
-        };
-        if !matches!(error.kind(), ErrorKind::Full | ErrorKind::Store) || Instant::now() >= until {
-            return Err(error.into());
-        }
+/// Where the store has no room for an event, e.g. because the disk is full, it is tried again until there is, as by a program that must lose none.
+#[cold]
+fn track_later(client: &Client, mut refused: amplitude_sdk::Error, until: Instant) -> Result<(), Box<dyn Error>> {
+    while matches!(refused.kind(), ErrorKind::Full | ErrorKind::Store) && Instant::now() < until {
         thread::sleep(Duration::from_millis(10));
-        event = error.into_event().ok_or("a refused event did not come back")?;
+        let event = refused.into_event().ok_or("a refused event did not come back")?;
+        match client.track(event) {
+            Ok(()) => return Ok(()),
+            Err(error) => refused = error,
+        }
     }
+    Err(refused.into())
 }
 
 fn names(kind: &str) -> Vec<String> {
