@@ -60,14 +60,14 @@ impl Shared {
         platform::fill_random(&mut seed);
         let (journal, archive) = open_disk(&config)?.unzip();
         let core = Core::new(&config, archive, u64::from_le_bytes(seed));
-        let inbox = Inbox::new(core.bounds(), &config, journal, core.has_backlog());
+        let inbox = Inbox::new(core.bounds(), &config, journal, core.backlog_bytes());
         let process = AtomicU32::new(if config.disk.is_some() { platform::process_id() } else { 0 });
         Ok(Self { inbox: Mutex::new(inbox), core: Mutex::new(core), config, signal: Signal::default(), process })
     }
 
     /// Delivers what an earlier process left on the disk, without waiting for the first event.
     pub(crate) fn go_on(self: &Arc<Self>) -> Result<()> {
-        if !lock(&self.core).has_backlog() {
+        if lock(&self.core).backlog_bytes() == 0 {
             return Ok(());
         }
         self.start_driver_once(&mut lock(&self.inbox))

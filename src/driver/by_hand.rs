@@ -4,10 +4,11 @@ use std::sync::Mutex;
 
 use super::{Effects, core::Core, inbox::Inbox};
 use crate::{
-    Config, Event, Result,
+    Config, ErrorKind, Event, Result,
     delivery::Outgoing,
     pipeline::{BatchId, Counts, Failure, Now, Outcome, RecordId, Reply},
     promise::lock,
+    purge::{Purged, Whose},
     store::open_disk,
 };
 
@@ -29,13 +30,30 @@ impl ByHand {
     pub(crate) fn new(config: Config, seed: u64) -> Result<Self> {
         let (journal, archive) = open_disk(&config)?.unzip();
         let core = Core::new(&config, archive, seed);
-        let inbox = Mutex::new(Inbox::new(core.bounds(), &config, journal, core.has_backlog()));
+        let inbox = Mutex::new(Inbox::new(core.bounds(), &config, journal, core.backlog_bytes()));
         Ok(Self { core, inbox, config })
     }
 
-    pub(crate) fn track(&self, event: &Event, unix_ms: u64) -> Result<()> {
+    /// Where the queue is full, the oldest events make room. `false`: they are all under way.
+    pub(crate) fn track(&mut self, event: &Event, now: Now) -> Result<bool> {
         let ids = event.check_ids(self.config.min_id_chars())?;
-        lock(&self.inbox).take(event, ids, None, false, unix_ms).map(drop)
+        loop {
+            let taken = lock(&self.inbox).take(event, ids, None, false, now.unix_ms);
+            match taken {
+                Err(error) if error.kind() == ErrorKind::Full => {
+                    self.core.gather(&self.inbox, now);
+                    if self.core.evict(error.needed_bytes(), &self.inbox, now) == 0 {
+                        return Ok(false);
+                    }
+                }
+                taken => return taken.map(|_| true),
+            }
+        }
+    }
+
+    pub(crate) fn purge(&mut self, whose: Whose<'_>, now: Now) -> Result<Purged> {
+        self.core.gather(&self.inbox, now);
+        self.core.purge(whose, &self.inbox, now)
     }
 
     pub(crate) fn step(&mut self, now: Now) -> Done {

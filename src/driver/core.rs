@@ -170,8 +170,9 @@ impl Core {
         counts
     }
 
-    pub(super) fn has_backlog(&self) -> bool {
-        self.delivery.backlog().records > 0
+    /// Of the records that stand on the disk alone; 0: there is none.
+    pub(super) fn backlog_bytes(&self) -> u64 {
+        self.delivery.backlog().bytes
     }
 
     pub(super) fn pending_json(&self) -> Vec<u8> {

@@ -92,13 +92,13 @@ pub(super) struct Taken {
 }
 
 impl Inbox {
-    /// `left`: whether an earlier process left records on the disk, which come first.
-    pub(super) fn new(bounds: Bounds, config: &Config, journal: Option<Journal>, left: bool) -> Self {
+    /// `left_bytes`: of the records that an earlier process left on the disk, which come first.
+    pub(super) fn new(bounds: Bounds, config: &Config, journal: Option<Journal>, left_bytes: u64) -> Self {
         let disk = journal.zip(config.disk.as_ref()).map(|(journal, options)| Disk {
             journal,
             memory_bound: options.memory_bound(),
             memory_bytes: 0,
-            spilling: left && !planted("new records overtake those that were left"),
+            spilling: left_bytes > 0 && !planted("new records overtake those that were left"),
             syncs: options.sync_ms().is_some(),
         });
         Self {
@@ -107,7 +107,7 @@ impl Inbox {
             record: String::new(),
             next_id: 1,
             last_ms: 0,
-            queued_bytes: 0,
+            queued_bytes: as_usize(left_bytes),
             rooms: Rooms::default(),
             wants: Wants::default(),
             contents: Contents::default(),
@@ -290,7 +290,7 @@ mod tests {
         let event = Event::builder("counted").device_id("device-1").build().unwrap();
         let base = 1_760_000_000_000;
         for unix_ms in [base, base - 900, base + 5, base - 3_600_000, base - 3_599_000] {
-            client.track(&event, unix_ms).unwrap();
+            client.track(&event, Now { mono_ms: 0, unix_ms }).unwrap();
         }
         let now = Now { mono_ms: 1, unix_ms: base };
         client.flush(now);

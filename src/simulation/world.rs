@@ -7,10 +7,11 @@ use std::{
 };
 
 use crate::{
-    Config, DiskOptions, Event, Outcome, ProjectKey,
+    Config, DiskOptions, DropReason, Event, Outcome, ProjectKey,
     delivery::Outgoing,
     driver::by_hand::ByHand,
     pipeline::{BatchId, Failure, Now, Reply},
+    purge::Whose,
 };
 
 const DEVICES: u64 = 5;
@@ -19,6 +20,9 @@ const MEMORY: usize = 3000;
 /// The largest event, and what a large one has more than others.
 const LARGEST: usize = 2000;
 const FILLER: usize = 1600;
+/// A queue that a few dozen events fill, and one that nothing here does.
+const LITTLE_QUEUE: usize = 12_000;
+const LARGE_QUEUE: usize = 64 << 20;
 /// The number of the first device that is used once.
 const FRESH: u64 = 1000;
 
@@ -71,14 +75,20 @@ pub(super) struct World {
     refused: BTreeSet<u64>,
     /// How many copies of an event may be on the wire: one for each time that nobody knows what became of it.
     excused: BTreeMap<u64, u32>,
+    /// What the owner wants forgotten.
+    purged: BTreeSet<u64>,
+    /// How many made room for newer ones.
+    evicted: usize,
+    config: Config,
 }
 
-fn config(dir: &Path) -> Config {
+fn config(dir: &Path, queue_bytes: usize) -> Config {
     Config::new(ProjectKey::new("demo0000000000000000000000000key").unwrap())
         .server_url("http://127.0.0.1:9/")
         .flush_interval(Duration::from_millis(50))
         .flush_at(4)
         .batch_events(6)
+        .queue_bytes(queue_bytes)
         .disk(DiskOptions::new(dir).memory_bytes(MEMORY))
 }
 
@@ -102,14 +112,16 @@ const OK: &str = r#"{"code":200,"events_ingested":1,"server_upload_time":1}"#;
 impl World {
     pub(super) fn new(seed: u64, dir: &Path) -> Self {
         let now = Now { mono_ms: 1000, unix_ms: 1_760_000_000_000 };
-        let client = Some(ByHand::new(config(dir), seed).unwrap());
         let mut random = Random(seed);
         // They take ten times as long as the others.
-        let hot = match random.below(12) {
+        let hot = match random.below(36) {
             0 => Hot::Device,
             1 => Hot::User,
             _ => Hot::Nobody,
         };
+        let queue_bytes = if random.below(8) == 0 { LITTLE_QUEUE } else { LARGE_QUEUE };
+        let config = config(dir, queue_bytes);
+        let client = Some(ByHand::new(config.clone(), seed).unwrap());
         Self {
             random,
             client,
@@ -121,6 +133,9 @@ impl World {
             copies: BTreeMap::new(),
             refused: BTreeSet::new(),
             excused: BTreeMap::new(),
+            purged: BTreeSet::new(),
+            evicted: 0,
+            config,
         }
     }
 
@@ -128,8 +143,9 @@ impl World {
         self.client.as_mut().unwrap()
     }
 
-    pub(super) fn step(&mut self, dir: &Path) {
+    pub(super) fn step(&mut self) {
         match self.random.below(20) {
+            0 if self.random.below(6) == 0 => self.purge(),
             0..=7 => self.track(),
             8..=12 => self.answer(),
             13..=15 => self.pass(),
@@ -137,7 +153,7 @@ impl World {
                 let now = self.now;
                 self.client().flush(now);
             }
-            17 => self.crash(dir),
+            17 => self.crash(),
             18 => {
                 // The wall clock is set, forward or back.
                 let jump = self.random.below(7_200_000);
@@ -166,9 +182,17 @@ impl World {
 
     fn track_as(&mut self, tracked: Tracked, filler: usize) {
         let user = if tracked.hot && self.hot == Hot::User { "user-hot" } else { "user-other" };
-        let (event, unix_ms) = (event(self.tracked.len() as u64, tracked, user, filler), self.now.unix_ms);
-        self.client().track(&event, unix_ms).unwrap();
-        self.tracked.push(tracked);
+        let (event, now) = (event(self.tracked.len() as u64, tracked, user, filler), self.now);
+        if self.client().track(&event, now).unwrap() {
+            self.tracked.push(tracked);
+        }
+    }
+
+    fn purge(&mut self) {
+        let (device, now) = (self.random.below(DEVICES), self.now);
+        self.client().purge(Whose::Devices(&format!("device-{device}")), now).unwrap();
+        let numbers = 0..self.tracked.len() as u64;
+        self.purged.extend(numbers.filter(|number| self.tracked[*number as usize].device == device));
     }
 
     fn pass(&mut self) {
@@ -178,7 +202,7 @@ impl World {
     }
 
     /// The process is gone, with all that it had in memory.
-    fn crash(&mut self, dir: &Path) {
+    fn crash(&mut self) {
         for request in std::mem::take(&mut self.in_flight) {
             // The server may have got it.
             if self.random.below(2) == 0 {
@@ -190,7 +214,7 @@ impl World {
         // Its successor has a clock of its own.
         self.now.mono_ms = 1000;
         let seed = self.random.below(u64::MAX);
-        self.client = Some(ByHand::new(config(dir), seed).unwrap());
+        self.client = Some(ByHand::new(self.config.clone(), seed).unwrap());
         // Before its driver has looked at anything.
         (0..self.random.below(3)).for_each(|_| self.track());
     }
@@ -276,8 +300,13 @@ impl World {
         // What is due at once may take a few steps.
         for _ in 0..50 {
             let done = self.client().step(now);
-            for (_, outcome) in &done.settled {
-                assert!(matches!(outcome, Outcome::Delivered | Outcome::Rejected(_)), "{outcome:?}");
+            for (ids, outcome) in &done.settled {
+                match outcome {
+                    Outcome::Delivered | Outcome::Rejected(_) => {}
+                    Outcome::Dropped(DropReason::Purged) => assert!(!self.purged.is_empty(), "nobody wanted it forgotten"),
+                    Outcome::Dropped(DropReason::Evicted) => self.evicted += ids.len(),
+                    _ => panic!("{outcome:?}"),
+                }
             }
             for Outgoing { batch, body, .. } in done.sends {
                 self.send(batch, &body);
@@ -288,7 +317,8 @@ impl World {
         }
         let counts = self.client().counts(now);
         assert_eq!(counts.accepted, counts.delivered + counts.rejected + counts.dropped + counts.unknown + counts.pending);
-        assert_eq!((counts.dropped, counts.unknown), (0, 0));
+        assert_eq!(counts.unknown, 0);
+        assert!(counts.pending_bytes <= self.config.queue_bytes.unwrap() as u64, "{counts:?}");
         let (bytes, entries, lanes) = self.client().in_memory();
         assert!(bytes <= MEMORY + LARGEST, "{bytes} bytes in memory");
         assert!(entries * 150 <= bytes, "{entries} entries for {bytes} bytes");
@@ -312,6 +342,7 @@ impl World {
             assert!(numbers.iter().all(|number| self.of(*number).device != device), "two requests share a device");
         }
         assert!(numbers.iter().all(|number| !self.refused.contains(number)), "sent after it was refused");
+        assert!(numbers.iter().all(|number| !self.purged.contains(number)), "sent after it was to be forgotten");
         self.in_flight.push(Request { batch, numbers });
     }
 
@@ -332,7 +363,7 @@ impl World {
             },
         );
         let missing: Vec<_> = (0..self.tracked.len() as u64).filter(|number| !self.is_done(*number)).collect();
-        assert!(missing.is_empty(), "lost: {missing:?}");
+        assert!(missing.len() <= self.evicted, "lost: {missing:?}, {} made room", self.evicted);
         let mut last = BTreeMap::new();
         for &number in &self.arrived {
             let device = self.of(number).device;
@@ -359,11 +390,11 @@ impl World {
             |world| others.iter().all(|number| world.is_done(*number)),
         );
         let late: Vec<_> = others.iter().filter(|number| !self.is_done(**number)).collect();
-        assert!(late.is_empty(), "held up by those who are hot: {late:?}");
+        assert!(late.len() <= self.evicted, "held up by those who are hot: {late:?}");
     }
 
     fn is_done(&self, number: u64) -> bool {
-        self.copies.contains_key(&number) || self.refused.contains(&number)
+        self.copies.contains_key(&number) || self.refused.contains(&number) || self.purged.contains(&number)
     }
 
     /// Lets requests be answered and time pass until that is done, no longer than `patience_ms` after the first request.
