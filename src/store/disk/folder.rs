@@ -83,10 +83,13 @@ impl Slot {
             if !path.is_dir() {
                 break;
             }
+            if path == self.path {
+                continue;
+            }
             let Ok(names) = segments(&path) else { continue };
             let is_known = known.iter().any(|(known, left)| *known == path && *left == names);
             // One that this process holds cannot be locked again.
-            if path != self.path && !names.is_empty() && !is_known {
+            if !names.is_empty() && !is_known {
                 // Looked for anew: its process may have written until it let go of the folder.
                 let slot = Self::lock(path).ok().flatten();
                 left.extend(slot.and_then(|slot| Some(Left { names: segments(&slot.path).ok()?, slot })));
