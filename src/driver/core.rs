@@ -193,8 +193,9 @@ impl Core {
             let some = self.delivery.evict(left, now);
             freed += some;
             left = left.saturating_sub(some);
-            // On the disk the next ones are read, only to be given up.
-            if left > 0 && !self.recall_some(self.disk.memory_bound / 2, now) {
+            // On the disk the next ones are read, only to be given up: no more than those.
+            let next = (self.disk.memory_bound / 2).min(usize::try_from(left).unwrap_or(usize::MAX));
+            if left > 0 && !self.recall_some(next, now) {
                 break;
             }
         }
