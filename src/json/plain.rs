@@ -1,7 +1,7 @@
 //! The short way over values that are plainly fine, as nearly all are: one loop over bytes that notes no names. What it answers `None` to needs the
 //! reader, which looks closer and says what is wrong. Both targets.
 
-use super::plain_prefix;
+use super::writer::plain_prefix;
 use crate::limits;
 
 /// Where a value ends that starts there, if it is JSON without white space that breaks no limit: no string of it is one that Amplitude shortens,
