@@ -1,6 +1,7 @@
 // A chunk: events that are stored together, as lines of JSON in UTF-8, with a record for each that says what became of it.
 
-const [encoder, decoder] = [new TextEncoder(), new TextDecoder()]
+export const utf8 = new TextEncoder()
+const decoder = new TextDecoder()
 
 // A record waits as long as its chunk, give or take this.
 const ABOUT_AS_LONG_MS = 1000
@@ -29,7 +30,6 @@ const chunk = (key, since, size) => ({
   records: [],
   // How many records are not settled.
   left: 0,
-  listed: false,
 })
 
 /** The record of these bytes, to be pushed behind the others; `tried`: when it was sent first, in seconds since 1970, or 0. */
@@ -56,7 +56,7 @@ export function push(record) {
 }
 
 /** The lines of a chunk that was stored, by whomever: text, too, is read as such. */
-export const asBytes = (events) => (events instanceof Uint8Array ? events : encoder.encode(String(events)))
+export const asBytes = (events) => (events instanceof Uint8Array ? events : utf8.encode(String(events)))
 
 /** Calls with the start and the bytes of each line, of which there is one at least. */
 export function lines(bytes, each) {

@@ -2,7 +2,7 @@
 import { EVENTS, text } from './events.js'
 import { identity } from './identity.js'
 import { adopt } from './left.js'
-import { AmplitudeError, snapshot, storage } from './loader.js'
+import { AmplitudeError, snapshot, storage } from './shared.js'
 import { settings } from './options.js'
 import { queue } from './queue.js'
 import { instantiate } from './wasm.js'
@@ -16,8 +16,8 @@ function guarded(call) {
   }
 }
 
-/** Opens the client of a project: checks the options, loads the wasm, sends what earlier pages left. */
-export async function open(key, options, slot) {
+/** Opens the client of a project: checks the options, loads the wasm, sends what earlier pages left. `loadLetters` brings `letters.js`. */
+export async function open(key, options, slot, loadLetters) {
   const given = settings(options)
   const { plugins, onProgress } = given
   await instantiate()
@@ -72,7 +72,9 @@ export async function open(key, options, slot) {
     return record
   }
 
-  const flush = (deadlineMs = 30_000) => {
+  const flush = (deadlineMs) => {
+    // Of a call before `init`, JSON.
+    deadlineMs ??= 30_000
     if (!(deadlineMs >= 0)) throw new AmplitudeError('flush: the deadline must be a number')
     return new Promise((resolve) => {
       const [last, pending] = line.waiting()
@@ -96,15 +98,27 @@ export async function open(key, options, slot) {
   }
 
   const others = {
-    flush: (deadlineMs) => flush(deadlineMs ?? undefined),
+    flush,
     reset: ids.reset,
     setUserId: (id) => ids.setUserId(id == null ? undefined : text('setUserId', 'the id', id)),
     setDeviceId: (id) => ids.setDeviceId(text('setDeviceId', 'the id', id)),
   }
 
+  const ofLetters = async (method, args, keep) => {
+    try {
+      const part = await loadLetters().catch((error) => {
+        throw new AmplitudeError(`${method}: letters.js cannot be loaded: ${error.message}`, 'transport')
+      })
+      return await part[method]({ line, notice, progress, keep }, ...args)
+    } finally {
+      keep(false)
+    }
+  }
+
   /** Does what a call asks for; answers with the record of an event that waits now, or `since` then. */
   const run = (method, args, time, id, keep, resolve, since) => {
     if (EVENTS[method]) return track(method, args, time, id, keep, resolve, since)
+    if (!others[method]) return resolve(ofLetters(method, args, keep))
     resolve(others[method](...args))
     keep(true)
   }

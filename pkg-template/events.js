@@ -1,5 +1,5 @@
 // The event of each call that tracks one.
-import { AmplitudeError } from './loader.js'
+import { AmplitudeError } from './shared.js'
 
 /** A text that a call needs. */
 export function text(call, what, value) {

@@ -1,9 +1,9 @@
 // Who the events are of: user, device and session, kept from page to page where the browser lets us.
-import { random, storage } from './loader.js'
+import { utf8 } from './chunk.js'
+import { random, storage } from './shared.js'
 
 // The last event's time is written no more often than this; a write costs more than the rest of a call.
 const WRITE_EVERY_MS = 5000
-const utf8 = new TextEncoder()
 
 /** The ids of a project's events. `check` throws for a `user_id` or `device_id` that breaks a rule. */
 export function identity(key, sessionTimeoutMs, check) {

@@ -157,8 +157,11 @@ export interface Options {
 /** Every error of this package. */
 export class AmplitudeError extends Error {
   name: 'AmplitudeError'
-  /** `full`: the queue has no room; `transport`: the wasm cannot be loaded. Both are retryable. */
-  kind: 'invalid' | 'full' | 'too_large' | 'transport'
+  /**
+   * `full`: the queue has no room; `transport`: the wasm, or the part for dead letters, cannot be loaded. Both are retryable. `store`: IndexedDB
+   * failed.
+   */
+  kind: 'invalid' | 'full' | 'too_large' | 'transport' | 'store'
   retryable: boolean
 }
 
@@ -221,6 +224,33 @@ export function reset(): Promise<void>
  * `init` is done it waits for that first. In service workers and on edge runtimes: `event.waitUntil(flush())`.
  */
 export function flush(deadlineMs?: number): Promise<Report>
+
+/** An event that was rejected, that waited longer than `maxAgeMs`, or of which nobody knows whether it arrived. */
+export interface DeadLetter {
+  /** By which `replay` and `discard` know the letter; no two have the same. */
+  readonly key: string
+  /** What became of the event, and why. */
+  readonly outcome: Outcome
+  /** When it was given up, in milliseconds since 1970. */
+  readonly givenUpMs: number
+  /** As it was sent, with its time and its insert id. */
+  readonly event: Event
+}
+
+/**
+ * The dead letters of the project and server, the oldest first: of all pages and tabs of the origin the newest 16 MB, in IndexedDB. Where that is
+ * missing or has no room, those of this page, in memory. This, `replay` and `discard` load a part of their own first, and reject with kind
+ * `transport` where it cannot be loaded; the letters are kept without it.
+ */
+export function deadLetters(): Promise<DeadLetter[]>
+/**
+ * Tracks a dead letter's event again, as it was or mended, and removes the letter once the event is stored. When it rejects, the letter stays.
+ * Plugins do not see the event again, and no id of now is added to it. It keeps its insert id, so that Amplitude, which remembers these for seven
+ * days, takes it once; what is older and `unknown` may be counted twice. A `flush` covers it from when its `stored` has resolved.
+ */
+export function replay(letter: DeadLetter, event?: Event): Tracked
+/** Removes a dead letter. */
+export function discard(letter: DeadLetter): Promise<void>
 /** `undefined` before `init` is done. */
 export function getUserId(): string | undefined
 /** `undefined` before `init` is done. */

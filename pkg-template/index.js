@@ -13,7 +13,13 @@ export const {
   setDeviceId,
   reset,
   flush,
+  deadLetters,
+  replay,
+  discard,
   getUserId,
   getDeviceId,
   getSessionId,
-} = create(() => import('./client.js'))
+} = create(
+  () => import('./client.js'),
+  () => import('./letters.js'),
+)

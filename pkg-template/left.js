@@ -1,5 +1,5 @@
 // What earlier pages left in localStorage when they ended: taken over by the next page that opens the same project.
-import { LEFT, random, storage } from './loader.js'
+import { LEFT, random, storage } from './shared.js'
 
 /** A time that is none would spoil the session of all that is tracked after it. */
 const moment = (time) => (Number.isSafeInteger(time) ? time : Date.now())

@@ -97,8 +97,8 @@ export function storage(use) {
 
 export const LEFT = 'amplitude-sdk:left:'
 
-/** The calls of one client; `load` brings `client.js` when `init` is called. */
-export function create(load) {
+/** The calls of one client; `load` brings `client.js` when `init` is called, `loadLetters` brings `letters.js` when somebody asks for dead letters. */
+export function create(load, loadLetters) {
   let client
   let started
   let startedKey = ''
@@ -170,7 +170,7 @@ export function create(load) {
   const start = async (key, options) => {
     leaveToNextPage()
     const { open } = await load()
-    client = await open(key, options, slot)
+    client = await open(key, options, slot, loadLetters)
     for (const { method, args, time, id, resolve, reject, keep } of early.splice(0)) {
       try {
         client.run(method, JSON.parse(args), time, id, keep, resolve)
@@ -198,7 +198,7 @@ export function create(load) {
     getDeviceId: () => client?.ids.deviceId,
     getSessionId: () => client?.ids.sessionId,
   }
-  for (const method of ['track', 'identify', 'groupIdentify', 'setGroup', 'revenue', 'setUserId', 'setDeviceId', 'reset', 'flush']) {
+  for (const method of ['track', 'identify', 'groupIdentify', 'setGroup', 'revenue', 'setUserId', 'setDeviceId', 'reset', 'flush', 'deadLetters', 'replay', 'discard']) {
     api[method] = (...args) => call(method, args)
   }
   return api

@@ -1,5 +1,5 @@
 // The options of `init`: each read once, and none left over, because a misspelt one would be ignored in silence.
-import { AmplitudeError } from './loader.js'
+import { AmplitudeError } from './shared.js'
 
 const HOSTS = { us: 'https://api2.amplitude.com', eu: 'https://api.eu.amplitude.com' }
 const PATHS = { httpV2: '/2/httpapi', batch: '/batch' }

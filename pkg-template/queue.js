@@ -3,7 +3,7 @@
 //
 // A record is an event: of this tab, or in the tab that uploads of any.
 import { asBytes, bytesOf, lines, newChunk, newRecord, push, storedChunk, takes, textOf } from './chunk.js'
-import { AmplitudeError } from './loader.js'
+import { AmplitudeError } from './shared.js'
 import { openStore } from './store.js'
 import { join } from './tabs.js'
 import { DESK_BYTES, uploader } from './uploader.js'
@@ -25,8 +25,8 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
   let [bytes, numbers, lastMs] = [0, 0, 0]
   // The chunk that takes further records; its bytes stand on the desk of the wasm.
   let open
-  // Those with records that the wasm does not have yet.
-  let backlog = []
+  // Those with records that the wasm does not have yet, in their order.
+  const backlog = new Set()
   // By key, those that the store has: this tab's own, and all of them where it leads.
   const chunks = new Map()
   const own = new Set()
@@ -40,31 +40,27 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       for (const { chunk } of sent) down.change(chunk)
       return down.commit()
     },
-    settled(list, outcome) {
-      conclude(list, outcome)
+    settled(list, outcome, events) {
+      conclude(list, outcome, events)
       pump()
     },
   })
 
-  /** The outcome of records, for this tab and for the others. */
-  const conclude = (list, outcome) => {
-    const news = {}
-    let foreign = false
-    for (const record of list) {
-      if (!record.settle) {
-        foreign = true
-        ;(news[record.chunk.key] ??= []).push(record.at)
-      }
-    }
+  /** The outcome of records, for this tab and for the others, and the events that nobody will send again. */
+  const conclude = (list, outcome, events) => {
+    const foreign = {}
+    for (const { settle, chunk, at } of list) if (!settle) (foreign[chunk.key] ??= []).push(at)
     // Before the store forgets them, so that nobody waits in vain: to hear it twice does no harm.
-    if (foreign) tabs?.tell({ settled: news, outcome })
+    if (Object.keys(foreign)[0]) tabs?.tell({ settled: foreign, outcome })
+    // They go into the store with the news of their outcome.
+    down.bury(events.map((event) => ({ event, outcome, givenUpMs: Date.now() })))
     settle(list, outcome)
   }
 
-  const settle = (list, outcome) => {
-    for (const record of list) {
+  const settle = (records, outcome) => {
+    const news = records.filter(({ gone }) => !gone)
+    for (const record of news) {
       const { chunk } = record
-      if (record.gone) continue
       record.gone = true
       if (leads) down.change(chunk)
       if (!--chunk.left && chunk !== open) forget(chunk)
@@ -76,17 +72,18 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       }
     }
     if (leads) down.commit()
-    if (list[0]) progress?.({ type: 'settled', ids: list.map(({ number }) => number), ...outcome })
+    if (news[0]) progress?.({ type: 'settled', ids: news.map(({ number }) => number), ...outcome })
   }
 
   const settleAll = (chunk, outcome) => {
-    settle(chunk.records.filter(({ gone }) => !gone), outcome)
+    settle(chunk.records, outcome)
     forget(chunk)
   }
 
   const forget = (chunk) => {
     if (!own.delete(chunk) && chunks.has(chunk.key)) bytes -= chunk.size
     chunks.delete(chunk.key)
+    backlog.delete(chunk)
   }
 
   const close = () => {
@@ -109,12 +106,6 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     if (bytes + size > settings.queueBytes) throw new AmplitudeError('the queue is full', 'full')
   }
 
-  const list = (chunk) => {
-    if (chunk.listed) return
-    chunk.listed = true
-    backlog.push(chunk)
-  }
-
   const listKey = (key) => {
     if (typeof key !== 'string') return
     if (!chunks.has(key)) {
@@ -122,25 +113,22 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       bytes += chunk.size
       chunks.set(key, chunk)
     }
-    list(chunks.get(key))
+    backlog.add(chunks.get(key))
   }
 
   /** Gives the wasm what the backlog holds, as far as there is room. */
   const pump = () => {
     if (!ready && !alone) return
-    while (backlog[0]) {
-      const [chunk] = backlog
+    for (const chunk of backlog) {
       if (chunk === open) close()
       const here = chunk.records[0] && (chunk.bytes || chunk.records.every((it) => it.handed || it.gone))
       if (!here && store) return load(chunk)
       if (here && !chunk.records.every(hand)) break
       if (chunk.written) chunk.bytes = undefined
-      backlog.shift()
-      // It may still take records.
-      if (own.has(chunk)) chunk.listed = false
+      backlog.delete(chunk)
     }
     if (hurried) {
-      hurried = !!backlog[0]
+      hurried = !!backlog.size
       wasm.flush()
     }
   }
@@ -155,10 +143,8 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     } catch (error) {
       if (error.kind === 'full') return false
       // Of other options, or nobody knows of whom.
-      conclude([record], { status: 'rejected', reason: error.message })
-      return true
+      conclude([record], { status: 'rejected', reason: error.message }, [bytesOf(record).slice()])
     }
-    record.handed = true
     return true
   }
 
@@ -170,10 +156,9 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       const [found, marks] = await store.read(wanted.key)
       for (const { key, events } of found) {
         const chunk = chunks.get(key)
-        if (chunk?.listed) fill(chunk, asBytes(events), marks.find((mark) => mark.key === key)?.tried ?? [])
+        if (backlog.has(chunk)) fill(chunk, asBytes(events), marks.find((mark) => mark.key === key)?.tried ?? [])
       }
       if (found[0]?.key !== wanted.key) settleAll(wanted, UNHEARD)
-      backlog = backlog.filter((chunk) => chunks.has(chunk.key) || own.has(chunk))
     } catch (error) {
       lose(error)
     }
@@ -185,7 +170,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     if (!own.has(chunk) && !chunk.records[0]) lines(bytes, (from, size) => push(newRecord(chunk, from, size, ++numbers, 0)))
     for (const record of chunk.records) record.tried ||= Math.max(tried[record.at] || 0, 0)
     chunk.bytes = bytes
-    settle(chunk.records.filter(({ at, gone }) => !gone && tried[at] === GONE), UNHEARD)
+    settle(chunk.records.filter(({ at }) => tried[at] === GONE), UNHEARD)
   }
 
   /** From here on this tab sends by itself what is not stored. */
@@ -197,7 +182,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     for (const chunk of own) {
       if (chunk.written) continue
       for (const record of chunk.records) record.keep(false)
-      list(chunk)
+      backlog.add(chunk)
     }
     pump()
   }
@@ -223,11 +208,10 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       if (!leads) return
       reconcile(keys)
       // In their order: what earlier pages left, what this one has, what other tabs stored meanwhile.
-      const later = backlog
-      backlog = []
-      for (const chunk of later) chunk.listed = false
+      const later = [...own, ...backlog]
+      backlog.clear()
       for (const key of keys) listKey(key)
-      for (const chunk of [...own, ...later]) list(chunk)
+      for (const chunk of later) backlog.add(chunk)
       hurried ||= !!keys[0]
       ready = true
       pump()
@@ -240,7 +224,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     for (const key in settled) {
       const chunk = chunks.get(key)
       if (!own.has(chunk)) continue
-      settle(settled[key].map((at) => chunk.records[at]).filter((record) => !record.gone), outcome)
+      settle(settled[key].map((at) => chunk.records[at]), outcome)
     }
     if (!leads) return
     take?.forEach(listKey)
@@ -259,17 +243,21 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       fail(error)
     }
   }
-  const down = writer(slot, Promise.resolve().then(start), {
+  const down = writer(slot, Promise.resolve().then(start), chunks, {
     current: () => store,
     closing: close,
-    named: (chunk) => chunks.set(chunk.key, chunk),
-    unnamed: ({ key }) => chunks.delete(key),
     wrote: (added) => leads || tabs.tell({ take: added.map(({ key }) => key) }),
     failed: fail,
     lost: lose,
   })
 
   return {
+    /** The store, once all is there that it takes, and the dead letters that it does not take. */
+    letters: async () => {
+      await down.drain()
+      return { store, unstored: down.letters() }
+    },
+
     /** The number of the last record, and how many of this tab are not settled. */
     waiting: () => [numbers, waiting],
 
@@ -295,10 +283,9 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
         down.add(open)
       }
       const record = newRecord(open, at, size, numbers + 1, tried, settle, keep)
-      if (alone || (ready && !backlog[0])) {
+      if (alone || (ready && !backlog.size)) {
         try {
           wasm.hand(record, at)
-          record.handed = true
         } catch (error) {
           if (alone || error.kind !== 'full') throw error
         }
@@ -311,7 +298,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       bytes += size
       numbers++
       waiting++
-      if (leads && !record.handed) list(open)
+      if (leads && !record.handed) backlog.add(open)
       if (alone) keep(false)
       else down.commit()
       return record
@@ -341,12 +328,9 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
         tabs?.resign()
         leads = ready = false
         wasm.stop()
-        backlog = []
+        backlog.clear()
         for (const chunk of chunks.values()) own.has(chunk) || forget(chunk)
-        for (const chunk of own) {
-          chunk.listed = false
-          for (const record of chunk.records) record.handed = false
-        }
+        for (const chunk of own) for (const record of chunk.records) record.handed = false
       }
       const { url } = settings
       const [since, tried] = [left.map(({ chunk }) => chunk.since), left.map(({ tried }) => tried)]

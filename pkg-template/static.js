@@ -1,5 +1,6 @@
-// For service workers, which know no dynamic import: the client is imported with this file, the wasm still by `init`.
+// For service workers, which know no dynamic import: all is imported with this file, the wasm still by `init`.
 import * as client from './client.js'
+import * as letters from './letters.js'
 import { create } from './loader.js'
 
 export { AmplitudeError, Identify } from './loader.js'
@@ -14,7 +15,13 @@ export const {
   setDeviceId,
   reset,
   flush,
+  deadLetters,
+  replay,
+  discard,
   getUserId,
   getDeviceId,
   getSessionId,
-} = create(() => client)
+} = create(
+  () => client,
+  async () => letters,
+)

@@ -1,11 +1,16 @@
 // The events of a project and server in IndexedDB: chunks of many events, each written once and removed once, and a small mark for a chunk of
-// which some events were sent or are settled.
+// which some events were sent or are settled. The keys of both are strings. Among the marks are the dead letters, whose keys are numbers: a part of
+// their own would need a new version of the database, and that would wait for all tabs that have the old one open, or take it from them.
 
 const CHUNKS = 'chunks'
 const MARKS = 'marks'
 // A store that does not open by then is none: another tab may hold up its deletion.
 const PATIENCE_MS = 5000
 const CHUNKS_A_READ = 16
+// What dead letters take up at most: beyond it the oldest go.
+export const LETTERS_BYTES = 16_000_000
+
+export const letterBytes = ({ event }) => event.length + 100
 
 /** Opens the store; `lost` hears when it is taken away. */
 export const openStore = (name, lost) =>
@@ -35,6 +40,18 @@ export const openStore = (name, lost) =>
     }
   })
 
+/**
+ * Adds dead letters. The key of each is where it ends, in bytes, in the line of all letters, so that those beyond the bound are a range; and they are
+ * all up to infinity, because numbers come before strings.
+ */
+const bury = (marks, letters) => {
+  marks.openKeyCursor(IDBKeyRange.upperBound(Infinity), 'prev').onsuccess = ({ target: { result } }) => {
+    let end = result?.key ?? 0
+    for (const it of letters) marks.put({ ...it, key: (end += letterBytes(it)) })
+    marks.delete(IDBKeyRange.upperBound(end - LETTERS_BYTES))
+  }
+}
+
 const access = (db) => {
   /** Answers with the results of the requests that `use` makes of both parts, once all of it is down. */
   const transact = (mode, use) =>
@@ -51,6 +68,8 @@ const access = (db) => {
       transaction.onabort = () => reject(transaction.error ?? new Error('IndexedDB gave up'))
     })
   return {
+    transact,
+
     /** The keys of all chunks, in their order. */
     keys: async () => (await transact('readonly', (chunks) => [chunks.getAllKeys()]))[0],
 
@@ -63,11 +82,14 @@ const access = (db) => {
       }),
 
     /** All of it or nothing. */
-    write: (added, marked, removed) =>
-      transact('readwrite', (chunks, marks) => [
-        ...added.map((it) => chunks.put(it)),
-        ...marked.map((it) => marks.put(it)),
-        ...removed.flatMap((key) => [chunks.delete(key), marks.delete(key)]),
-      ]),
+    write: (added, marked, removed, buried) =>
+      transact('readwrite', (chunks, marks) => {
+        if (buried[0]) bury(marks, buried)
+        return [
+          ...added.map((it) => chunks.put(it)),
+          ...marked.map((it) => marks.put(it)),
+          ...removed.flatMap((key) => [chunks.delete(key), marks.delete(key)]),
+        ]
+      }),
   }
 }

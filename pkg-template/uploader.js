@@ -1,6 +1,7 @@
 // Drives the wasm, which decides what is sent when: makes its requests, keeps its timers, tells what became of records.
 import * as glue from './amplitude_bg.js'
-import { AmplitudeError, storage } from './loader.js'
+import { utf8 } from './chunk.js'
+import { AmplitudeError, storage } from './shared.js'
 import { view } from './wasm.js'
 
 // What a browser lets all requests of a page carry together that outlive it.
@@ -10,20 +11,15 @@ const LEAST_BYTES = 4096
 // The desk is a part of the wasm's memory where texts are written for it; only for a larger event there is a larger one. Chunks grow there, and
 // Chromium puts values of more than 64 KiB into files of their own, at twice the price.
 export const DESK_BYTES = 64_000
-const utf8 = new TextEncoder()
 
-/** What the wasm throws is text: the kind of the error, a line feed, its message. */
-function lifted(error) {
-  if (typeof error !== 'string') return error
-  const end = error.indexOf('\n')
-  return new AmplitudeError(error.slice(end + 1), error.slice(0, end))
-}
-
+/** Calls the wasm. What it throws is text: the kind of the error, a line feed, its message. */
 function attempt(call) {
   try {
     return call()
   } catch (error) {
-    throw lifted(error)
+    if (typeof error !== 'string') throw error
+    const [kind, ...message] = error.split('\n')
+    throw new AmplitudeError(message.join('\n'), kind)
   }
 }
 
@@ -54,6 +50,8 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
   let leaving = false
   let keptAlive = 0
   const tasks = []
+  // What nobody will send again, until its outcome is told.
+  let givenUp = []
   let desk
   // Failures in a row, as far as the next page knows of them.
   const outage = `amplitude-sdk:outage:${key}:${url}`
@@ -77,14 +75,16 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
           const copy = size > KEEPALIVE_BYTES ? new Blob([body]) : body.slice()
           tasks.push(() => send(mine, batch, sent, copy, size))
         },
+        given_up: (event) => givenUp.push(event.slice()),
         settled: (ids, status, reason) => {
-          const list = found(ids)
+          const [list, events] = [found(ids), givenUp]
           for (let at = 0; at < ids.length; at++) records.delete(ids[at])
-          tasks.push(() => settled(list, reason ? { status, reason } : { status }))
+          givenUp = []
+          tasks.push(() => settled(list, reason ? { status, reason } : { status }, events))
         },
         notice: (message) => tasks.push(() => notice(message)),
       },
-      key,
+      utf8.encode(key),
       ...parameters,
     )))
     // A page that opens while the server is down waits as long as the last one would have.
@@ -156,7 +156,7 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
     keptAlive -= kept
     clearTimeout(limit)
     if (of !== core) return
-    if (!core.reply(batch, status, wait, answer, performance.now(), Date.now()) && fresh[0]) {
+    if (!core.reply(batch, status, wait, utf8.encode(answer), performance.now(), Date.now()) && fresh[0]) {
       for (const record of fresh) record.tried = 0
       noteAttempts(fresh)
     }
@@ -203,12 +203,9 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
 
     /** Gives the wasm the record whose text stands at that place on the desk. */
     hand(record, at) {
-      try {
-        const tracked = record.chunk.since / 1000
-        records.set(core.track(at, record.size, tracked, record.tried, performance.now(), Date.now()), record)
-      } catch (error) {
-        throw lifted(error)
-      }
+      const tracked = record.chunk.since / 1000
+      records.set(attempt(() => core.track(at, record.size, tracked, record.tried, performance.now(), Date.now())), record)
+      record.handed = true
       work()
     },
 

@@ -1,7 +1,7 @@
 // Brings the wasm, once for all clients of a page.
 // What wasm-bindgen writes; packing puts it and the client's files into one.
 import * as glue from './amplitude_bg.js'
-import { AmplitudeError } from './loader.js'
+import { AmplitudeError } from './shared.js'
 
 let instance
 

@@ -1,5 +1,6 @@
 // Group commit: chunks and what became of their records, on the way into the store. What comes during one transaction goes with the next.
 import { keyOf } from './chunk.js'
+import { LETTERS_BYTES, letterBytes } from './store.js'
 
 // In a chunk's mark: this one is settled. Otherwise when it was sent first, in seconds since 1970, or 0.
 export const GONE = -1
@@ -7,15 +8,16 @@ export const GONE = -1
 const CHUNKS_A_WRITE = 32
 
 /**
- * Writes into the store that `current` answers with, once `opened` has resolved. Tells `closing` that the open chunk is to take no more records,
- * `named` of each chunk that has its key now, `unnamed` of one that loses it again, `wrote` of those that are stored, `failed` that chunks could not
- * be stored, `lost` that nothing can be.
+ * Writes into the store that `current` answers with, once `opened` has resolved; `chunks` has by their keys those that are there. Tells `closing`
+ * that the open chunk is to take no more records, `wrote` which chunks are stored, `failed` that some could not be, `lost` that nothing can be.
  */
-export function writer(slot, opened, { current, closing, named, unnamed, wrote, failed, lost }) {
+export function writer(slot, opened, chunks, { current, closing, wrote, failed, lost }) {
   // Not in the store yet.
   let fresh = []
   // The store does not know yet what became of their records.
   const changed = new Set()
+  // Dead letters that it does not have.
+  let letters = []
   let stopped = false
   let count = 0
 
@@ -40,7 +42,7 @@ export function writer(slot, opened, { current, closing, named, unnamed, wrote, 
     else if (!stopped) closing()
     for (const chunk of added) {
       chunk.key = keyOf(chunk, ++count, slot)
-      named(chunk)
+      chunks.set(chunk.key, chunk)
     }
     const [marked, removed] = [[], []]
     for (const chunk of changed) {
@@ -49,19 +51,23 @@ export function writer(slot, opened, { current, closing, named, unnamed, wrote, 
       changed.delete(chunk)
       if (chunk.key) (chunk.left ? marked : removed).push(chunk)
     }
-    const all = [...added, ...marked, ...removed]
+    let buried = []
+    if (!stopped) [buried, letters] = [letters, []]
+    const all = [...added, ...marked, ...removed, ...buried]
     if (!all[0]) return
     try {
       await current().write(
         added.map(({ key, bytes }) => ({ key, events: bytes })),
         marked.map(({ key, records }) => ({ key, tried: records.map(({ gone, tried }) => (gone ? GONE : tried)) })),
         removed.map(({ key }) => key),
+        buried,
       )
     } catch (error) {
-      if (!added[0]) return lost(error)
+      letters = [...buried, ...letters]
+      if (!added[0] && !buried[0]) return lost(error)
       // No room for more, perhaps; what is there can still be read and removed.
       for (const chunk of added) {
-        unnamed(chunk)
+        chunks.delete(chunk.key)
         chunk.key = undefined
       }
       for (const chunk of [...marked, ...removed]) changed.add(chunk)
@@ -77,6 +83,18 @@ export function writer(slot, opened, { current, closing, named, unnamed, wrote, 
   }
 
   return {
+    /** The dead letters that are not stored. */
+    letters: () => letters,
+
+    /** Keeps more of them, of those that are not stored the newest within the bound. */
+    bury(added) {
+      letters = [...letters, ...added]
+      let bytes = 0
+      for (const letter of letters) bytes += letterBytes(letter)
+      while (bytes > LETTERS_BYTES) bytes -= letterBytes(letters.shift())
+      commit()
+    },
+
     /** A new chunk, to be stored with the records that it has by then. */
     add: (chunk) => stopped || fresh.push(chunk),
 

@@ -1,5 +1,5 @@
 // Gives the glue the short names that wasm-opt gave the module's imports and exports; what wasm-bindgen calls them, hashes and all, is half a
-// kilobyte of the download.
+// kilobyte of the download. Takes out what this package has no use for.
 //
 //   node scripts/shorten-names.mjs NAMES.json FILE...
 //
@@ -29,10 +29,14 @@ for (const [module, name, short] of imports) {
   rename('import', name, new RegExp(`\\bexport function ${escaped(name)}\\(`, 'g'), () => `export function ${short}(`)
   if (module !== imports[0][0]) throw new Error(`more than one module is imported: ${module}`)
 }
-rename('module', imports[0][0], new RegExp(`'${escaped(imports[0][0])}': `, 'g'), () => 'a: ')
+// One by one: a namespace that is handed on as a whole would need a getter for each.
+const handed = imports.map(([, , short]) => `${short}: glue.${short}`).join(', ')
+rename('module', imports[0][0], new RegExp(`'${escaped(imports[0][0])}': glue\\b`, 'g'), () => `a: { ${handed} }`)
 for (const [name, short] of exports) {
   // Some are the runtime's own, and no glue calls them.
   const pattern = new RegExp(`\\b(wasm|exports)\\.${escaped(name)}\\b`, 'g')
   if ([...texts.values()].some((text) => pattern.test(text))) rename('export', name, pattern, ([, owner]) => `${owner}.${short}`)
 }
+// The client lives as long as its page, so that nothing is ever finalised.
+rename('finaliser', 'Core', /^ *CoreFinalization\.(un)?register\(.*\);$/gm, () => '')
 for (const [file, text] of texts) writeFileSync(file, text)

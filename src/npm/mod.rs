@@ -27,6 +27,9 @@ extern "C" {
     /// The bytes are valid during the call alone.
     #[wasm_bindgen(method)]
     fn send(this: &Host, batch: f64, ids: &[f64], body: &[u8]);
+    /// An event, in the order of the ids that `settled` tells next, that nobody will send again. The bytes are valid during the call alone.
+    #[wasm_bindgen(method)]
+    fn given_up(this: &Host, event: &[u8]);
     #[wasm_bindgen(method)]
     fn settled(this: &Host, ids: &[f64], status: &str, reason: &str);
     #[wasm_bindgen(method)]
@@ -54,7 +57,7 @@ impl Core {
     #[expect(clippy::too_many_arguments, reason = "an object would have to be taken apart by bindings of their own")]
     pub fn new(
         host: Host,
-        key: &str,
+        key: Vec<u8>,
         batch_api: bool,
         refuse_long_strings: bool,
         flush_interval_ms: f64,
@@ -65,7 +68,7 @@ impl Core {
         max_age_ms: f64,
         seed: f64,
     ) -> Result<Core, JsValue> {
-        let mut config = Config::new(ProjectKey::new(key).map_err(js)?);
+        let mut config = Config::new(ProjectKey::new(text_of(&key)).map_err(js)?);
         if batch_api {
             config.api = IngestionApi::Batch;
         }
@@ -161,6 +164,12 @@ impl Core {
             match effect {
                 Effect::Send(request) => self.host.send(request.batch as f64, &numbers(&request.ids), &request.body),
                 Effect::Settled { ids, outcome } => {
+                    if outcome.makes_a_dead_letter() {
+                        // Before the store forgets them.
+                        for id in &ids {
+                            self.host.given_up(self.delivery.text(*id).unwrap_or_default());
+                        }
+                    }
                     if let Some((status, reason)) = outcome_text(&outcome) {
                         self.host.settled(&numbers(&ids), status, &reason);
                     }
@@ -176,14 +185,14 @@ impl Core {
 
     /// The answer to a request. `retry_after_s` below 0: the server did not say. Status 0: no answer came; 1: the server cannot have seen
     /// the request. Answers whether the server may have taken the events.
-    pub fn reply(&mut self, batch: f64, status: u16, retry_after_s: f64, body: String, mono_ms: f64, unix_ms: f64) -> bool {
+    pub fn reply(&mut self, batch: f64, status: u16, retry_after_s: f64, body: Vec<u8>, mono_ms: f64, unix_ms: f64) -> bool {
         let reply = match status {
             0 => Err(Failure::Interrupted),
             1 => Err(Failure::Connect),
             _ => Ok(Reply {
                 status,
                 retry_after: (retry_after_s >= 0.0).then(|| std::time::Duration::from_secs(retry_after_s as u64)),
-                body,
+                body: text_of(&body),
             }),
         };
         let taken = !is_untouched(&reply);
@@ -231,8 +240,19 @@ impl Core {
 }
 
 fn text_on(desk: &[u8], from: usize, bytes: usize) -> Result<&str, JsValue> {
-    let text = desk.get(from..from.saturating_add(bytes)).and_then(|text| str::from_utf8(text).ok());
+    let text = desk.get(from..from.saturating_add(bytes)).and_then(utf8);
     text.ok_or_else(|| js(Error::at("event", "is not UTF-8")))
+}
+
+/// A text comes as its bytes, because bindings for strings are longer. No answer of Amplitude's, and no key, is not UTF-8.
+fn text_of(bytes: &[u8]) -> String {
+    utf8(bytes).unwrap_or_default().to_owned()
+}
+
+/// Once in the download.
+#[inline(never)]
+fn utf8(bytes: &[u8]) -> Option<&str> {
+    str::from_utf8(bytes).ok()
 }
 
 /// Times of this century are whole numbers in a double, and `as` saturates what is not.

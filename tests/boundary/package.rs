@@ -43,7 +43,7 @@ const ALLOWED: &str = "secretKey";
 const KNOWN: [(&str, &[&str]); 3] =
     [(".wasm", &["api_key", "insert_id"]), (".js", &["amplitude_bg.wasm", "groupIdentify"]), (".d.ts", &["groupIdentify"])];
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "README.md",
@@ -51,6 +51,7 @@ const FILES: [&str; 10] = [
     "client.js",
     "index.d.ts",
     "index.js",
+    "letters.js",
     "loader.js",
     "package.json",
     "static.js",

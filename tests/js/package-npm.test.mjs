@@ -11,6 +11,7 @@ const manifest = JSON.parse(readFileSync(join(installed(dir), 'package.json'), '
 const ENTRIES = ['amplitude-sdk-wasm', 'amplitude-sdk-wasm/static']
 const CALLS = [
   ...['init', 'track', 'identify', 'groupIdentify', 'setGroup', 'revenue', 'setUserId', 'setDeviceId', 'reset', 'flush'],
+  ...['deadLetters', 'replay', 'discard'],
   ...['getUserId', 'getDeviceId', 'getSessionId'],
 ]
 const NAMES = ['AmplitudeError', 'Identify', ...CALLS].sort()
@@ -70,8 +71,9 @@ test('under Node calls wait, and what is wrong is refused with an Error', () => 
 })
 
 const USE = `
-  import { AmplitudeError, Identify, flush, getDeviceId, getSessionId, getUserId, groupIdentify, identify, init, reset, revenue, setDeviceId,
-    setGroup, setUserId, track, type Event, type Operations, type Options, type Outcome, type Progress, type Report } from 'amplitude-sdk-wasm'
+  import { AmplitudeError, Identify, deadLetters, discard, flush, getDeviceId, getSessionId, getUserId, groupIdentify, identify, init, replay, reset,
+    revenue, setDeviceId, setGroup, setUserId, track, type DeadLetter, type Event, type Operations, type Options, type Outcome, type Progress,
+    type Report } from 'amplitude-sdk-wasm'
   import * as api from 'amplitude-sdk-wasm'
   import * as still from 'amplitude-sdk-wasm/static'
 
@@ -95,6 +97,15 @@ const USE = `
   const done: Promise<void>[] = [setUserId('user-1'), setUserId(null), setUserId(), setDeviceId('device-1'), reset()]
   const report: Promise<Report> = flush(5000)
   const ids: [string | undefined, string | undefined, number | undefined] = [getUserId(), getDeviceId(), getSessionId()]
+  const letters: Promise<DeadLetter[]> = deadLetters()
+  const replayed: Promise<Outcome>[] = []
+  letters.then(([letter]) => {
+    if (!letter || letter.outcome.status === 'unknown') return
+    const safe: Promise<boolean> = replay(letter).stored
+    replayed.push(replay(letter, { ...letter.event, time: letter.givenUpMs, insert_id: letter.key }))
+    const gone: Promise<void> = discard(letter)
+    return [safe, gone]
+  })
   const error: Error = new AmplitudeError('text')
   const same: typeof api = still
 
@@ -117,9 +128,11 @@ const USE = `
   track('a', {}, { price: '5' })
   // @ts-expect-error numbers alone can be added
   new Identify().add('a', '1')
+  // @ts-expect-error a letter is no event
+  replay({ event_type: 'x' })
   // @ts-expect-error an id is a text
   setUserId(5)
-  export { started, outcome, all, done, report, ids, error, same, nothing }
+  export { started, outcome, all, done, report, ids, replayed, error, same, nothing }
 `
 
 test('its types are those of the calls, for both ways to resolve modules', () => {

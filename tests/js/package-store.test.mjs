@@ -79,7 +79,9 @@ const stored = (page) => page.evaluate(async () => {
   const transaction = db.transaction(['chunks', 'marks'])
   const [chunks, marks] = await Promise.all(['chunks', 'marks'].map((it) => done(transaction.objectStore(it).getAll())))
   db.close()
-  return { name, chunks: chunks.map(({ key, events }) => ({ key, events: new TextDecoder().decode(events) })), marks }
+  // Those whose keys are numbers are dead letters.
+  const ofChunks = marks.filter(({ key }) => typeof key === 'string')
+  return { name, chunks: chunks.map(({ key, events }) => ({ key, events: new TextDecoder().decode(events) })), marks: ofChunks }
 })
 
 const numbered = (prefix, count) => Array.from({ length: count }, (_, index) => `${prefix}-${index}`)

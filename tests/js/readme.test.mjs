@@ -56,9 +56,36 @@ test('the JavaScript of the README delivers', { timeout }, async (t) => {
 })
 
 test('the JavaScript of the package\'s README delivers', { timeout }, async (t) => {
-  const examples = blocks('pkg-template/README.md', 'js').filter(({ code }) => code.includes('amplitude-sdk-wasm'))
-  assert.ok(examples.length > 0)
-  for (const { code } of examples) assert.ok((await arrives(t, code)).length > 0)
+  const [first, ...others] = blocks('pkg-template/README.md', 'js').filter(({ code }) => code.includes('amplitude-sdk-wasm'))
+  assert.ok((await arrives(t, first.code)).length > 0)
+  // That of the dead letters, on a page that has some.
+  assert.equal(others.length, 1)
+  const site = await serve(t, {
+    '/page.html': `<!doctype html><title>shop</title>
+      <script type="importmap">{ "imports": { "amplitude-sdk-wasm": "./vendor/index.js" } }</script><script type="module" src="block.js"></script>`,
+    '/block.js': `import { init, track } from 'amplitude-sdk-wasm'
+      init('${KEY}', { serverUrl: '/collect' })
+      window.outcomes = await Promise.all(['late', 'bad', 'good'].map((it) => track(it, {}, { device_id: it + '-device' })))
+      ${others[0].code}
+      window.rest = await deadLetters()`,
+    '/vendor/': installed(dir),
+  })
+  const page = await open(t, browser, 'about:blank')
+  const requests = []
+  await page.route(`${site}/collect`, (route) => {
+    const { events } = route.request().postDataJSON()
+    requests.push(events.map(({ event_type }) => event_type))
+    const at = (type) => events.flatMap((event, at) => (event.event_type === type ? [at] : []))
+    const code = requests.length === 1 ? 400 : 200
+    const reply = { 400: { code, events_with_invalid_fields: { time: at('late'), price: at('bad') } }, 200: { code, events_ingested: events.length } }
+    return route.fulfill({ status: code, json: reply[code] })
+  })
+  await page.goto(`${site}/page.html`)
+  await until('what the block replays', () => requests.length === 3)
+  await page.waitForFunction(() => window.rest)
+  assert.deepEqual(await page.evaluate(() => outcomes.map(({ status }) => status)), ['rejected', 'rejected', 'delivered'])
+  assert.deepEqual(requests, [['late', 'bad', 'good'], ['good'], ['late']])
+  await until('both are gone', () => page.evaluate(() => import('./vendor/index.js').then(({ deadLetters }) => deadLetters()).then((letters) => !letters.length)))
 })
 
 /** The code in the one form that rustfmt gives it, without what is said about the file. */
