@@ -29,7 +29,7 @@ const chunk = (key, since, size) => ({
   bytes: undefined,
   records: [],
   // How many records are not settled.
-  left: 0,
+  pending: 0,
 })
 
 /** The record of these bytes, to be pushed behind the others; `tried`: when it was sent first, in seconds since 1970, or 0. */
@@ -47,12 +47,12 @@ export const newRecord = (chunk, from, size, number, tried, settle, keep) => ({
   // It is settled.
   gone: false,
   // It is still in localStorage, where an earlier page left it.
-  left: false,
+  spilled: false,
 })
 
 export function push(record) {
   record.chunk.records.push(record)
-  record.chunk.left++
+  record.chunk.pending++
 }
 
 /** The lines of a chunk that was stored, by whomever: text, too, is read as such. */

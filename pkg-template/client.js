@@ -30,7 +30,7 @@ export async function open(key, options, slot, loadLetters) {
   }
   const settled = (record, outcome) => {
     record.settle(outcome)
-    for (const note of flushes) note(record, outcome.status)
+    for (const tell of flushes) tell(record, outcome.status)
   }
   const line = queue(key, slot, given, { progress, notice, settled })
 
@@ -81,10 +81,10 @@ export async function open(key, options, slot, loadLetters) {
       const report = { delivered: 0, rejected: 0, dropped: 0, unknown: 0, pending }
       const done = () => {
         clearTimeout(limit)
-        flushes.delete(note)
+        flushes.delete(tell)
         resolve(report)
       }
-      const note = ({ number }, status) => {
+      const tell = ({ number }, status) => {
         if (number > last) return
         report.pending--
         report[status]++
@@ -92,7 +92,7 @@ export async function open(key, options, slot, loadLetters) {
       }
       const limit = setTimeout(done, Math.min(deadlineMs, 0x7fff_ffff))
       if (!pending) return done()
-      flushes.add(note)
+      flushes.add(tell)
       line.flush()
     })
   }

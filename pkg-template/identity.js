@@ -91,13 +91,13 @@ export function identity(key, sessionTimeoutMs, check) {
 
 /** What the last page left, in a storage that anybody may have written to; or a new device. */
 function kept(name, sessionTimeoutMs, check) {
-  let found
+  let last
   try {
-    found = JSON.parse(storage((store) => store.getItem(name))) ?? {}
+    last = JSON.parse(storage((store) => store.getItem(name))) ?? {}
   } catch {
-    found = {}
+    last = {}
   }
-  const { userId, deviceId, sessionId, lastMs } = found
+  const { userId, deviceId, sessionId, lastMs } = last
   const good = (field, id) => {
     try {
       check({ [field]: id })

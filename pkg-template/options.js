@@ -7,13 +7,13 @@ const MOST = 0x7fff_ffff
 
 /** Checks the options and gives them their defaults; those that the wasm knows are left to it. */
 export function settings(options) {
-  const left = { ...options }
+  const unread = { ...options }
   const refuse = (name, what) => {
     throw new AmplitudeError(`options.${name}: ${what}`)
   }
   const take = (name, good, what, standard) => {
-    const value = left[name]
-    delete left[name]
+    const value = unread[name]
+    delete unread[name]
     if (value === undefined) return standard
     if (!good(value)) refuse(name, `must be ${what}`)
     return value
@@ -25,9 +25,9 @@ export function settings(options) {
 
   const [region, api] = [one('region', Object.keys(HOSTS)), one('api', Object.keys(PATHS))]
   const proxy = take('proxyReply', isReply, '{ status?, field, value } or { status?, body }')
-  if (proxy && left.serverUrl === undefined) refuse('proxyReply', 'needs serverUrl')
+  if (proxy && unread.serverUrl === undefined) refuse('proxyReply', 'needs serverUrl')
   const queueBytes = whole('queueBytes', 1, MOST, 64_000_000)
-  const found = {
+  const read = {
     url: address(text('serverUrl') ?? HOSTS[region] + PATHS[api]),
     proxy,
     queueBytes,
@@ -50,8 +50,8 @@ export function settings(options) {
       Math.random(),
     ],
   }
-  for (const name of Object.keys(left)) refuse(name, 'is no option')
-  return found
+  for (const name of Object.keys(unread)) refuse(name, 'is no option')
+  return read
 }
 
 /** Whether that says what an own proxy answers. */

@@ -2,7 +2,8 @@
 // locks, each tab keeps what it has in memory and sends it by itself.
 //
 // A record is an event: of this tab, or in the tab that uploads of any.
-import { asBytes, bytesOf, lines, newChunk, newRecord, push, storedChunk, takes, textOf } from './chunk.js'
+import { asBytes, bytesOf, lines, newChunk, newRecord, push, storedChunk, takes } from './chunk.js'
+import { spill } from './left.js'
 import { AmplitudeError } from './shared.js'
 import { openStore } from './store.js'
 import { join } from './tabs.js'
@@ -40,21 +41,21 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       for (const { chunk } of sent) down.change(chunk)
       return down.commit()
     },
-    settled(list, outcome, events) {
-      conclude(list, outcome, events)
+    settled(records, outcome, events) {
+      conclude(records, outcome, events)
       pump()
     },
   })
 
   /** The outcome of records, for this tab and for the others, and the events that nobody will send again. */
-  const conclude = (list, outcome, events) => {
+  const conclude = (records, outcome, events) => {
     const foreign = {}
-    for (const { settle, chunk, at } of list) if (!settle) (foreign[chunk.key] ??= []).push(at)
+    for (const { settle, chunk, at } of records) if (!settle) (foreign[chunk.key] ??= []).push(at)
     // Before the store forgets them, so that nobody waits in vain: to hear it twice does no harm.
     if (Object.keys(foreign)[0]) tabs?.tell({ settled: foreign, outcome })
     // They go into the store with the news of their outcome.
     down.bury(events.map((event) => ({ event, outcome, givenUpMs: Date.now() })))
-    settle(list, outcome)
+    settle(records, outcome)
   }
 
   const settle = (records, outcome) => {
@@ -63,7 +64,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       const { chunk } = record
       record.gone = true
       if (leads) down.change(chunk)
-      if (!--chunk.left && chunk !== open) forget(chunk)
+      if (!--chunk.pending && chunk !== open) forget(chunk)
       if (record.settle) {
         waiting--
         bytes -= record.size
@@ -88,7 +89,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
 
   const close = () => {
     if (!open) return
-    if (open.left) open.bytes = wasm.read(open.size)
+    if (open.pending) open.bytes = wasm.read(open.size)
     else forget(open)
     open = undefined
   }
@@ -106,7 +107,8 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
     if (bytes + size > settings.queueBytes) throw new AmplitudeError('the queue is full', 'full')
   }
 
-  const listKey = (key) => {
+  /** Has what is stored under this key sent. */
+  const enqueue = (key) => {
     if (typeof key !== 'string') return
     if (!chunks.has(key)) {
       const chunk = storedChunk(key)
@@ -210,7 +212,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       // In their order: what earlier pages left, what this one has, what other tabs stored meanwhile.
       const later = [...own, ...backlog]
       backlog.clear()
-      for (const key of keys) listKey(key)
+      for (const key of keys) enqueue(key)
       for (const chunk of later) backlog.add(chunk)
       hurried ||= !!keys[0]
       ready = true
@@ -227,7 +229,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       settle(settled[key].map((at) => chunk.records[at]), outcome)
     }
     if (!leads) return
-    take?.forEach(listKey)
+    take?.forEach(enqueue)
     // Timers of a hidden tab are late, and the tab that has these may be in sight.
     hurried ||= flush || globalThis.document?.visibilityState === 'hidden'
     pump()
@@ -323,7 +325,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
       wasm.leave(true)
       this.hide()
       close()
-      const left = [...own].flatMap((chunk) => (chunk.written ? [] : chunk.records.filter((it) => !it.gone && !it.left)))
+      const unstored = [...own].flatMap((chunk) => (chunk.written ? [] : chunk.records.filter((it) => !it.gone && !it.spilled)))
       if (!alone) {
         tabs?.resign()
         leads = ready = false
@@ -332,9 +334,7 @@ export function queue(key, slot, settings, { progress, notice, settled }) {
         for (const chunk of chunks.values()) own.has(chunk) || forget(chunk)
         for (const chunk of own) for (const record of chunk.records) record.handed = false
       }
-      const { url } = settings
-      const [since, tried] = [left.map(({ chunk }) => chunk.since), left.map(({ tried }) => tried)]
-      return left[0] && `"url":${JSON.stringify(url)},"since":[${since}],"tried":[${tried}],"events":[${left.map(textOf)}]`
+      return spill(unstored, settings.url)
     },
 
     /** The page is back. */

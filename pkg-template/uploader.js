@@ -70,17 +70,17 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
           timer = setTimeout(loop)
         },
         send: (batch, ids, body) => {
-          const [sent, size] = [found(ids), body.length]
+          const [sent, size] = [recordsOf(ids), body.length]
           // The wasm's own bytes go after this. To send a large body costs the page a fifth as a blob, which the browser copies beside it.
           const copy = size > KEEPALIVE_BYTES ? new Blob([body]) : body.slice()
           tasks.push(() => send(mine, batch, sent, copy, size))
         },
         given_up: (event) => givenUp.push(event.slice()),
         settled: (ids, status, reason) => {
-          const [list, events] = [found(ids), givenUp]
+          const [ended, events] = [recordsOf(ids), givenUp]
           for (let at = 0; at < ids.length; at++) records.delete(ids[at])
           givenUp = []
-          tasks.push(() => settled(list, reason ? { status, reason } : { status }, events))
+          tasks.push(() => settled(ended, reason ? { status, reason } : { status }, events))
         },
         notice: (message) => tasks.push(() => notice(message)),
       },
@@ -104,7 +104,7 @@ export function uploader(key, { url, proxy, requestTimeoutMs, core: parameters }
   }
 
   // Lists of thousands, which iterators would make slow.
-  const found = (ids) => {
+  const recordsOf = (ids) => {
     const list = []
     for (let at = 0; at < ids.length; at++) list.push(records.get(ids[at]))
     return list

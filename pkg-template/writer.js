@@ -36,7 +36,7 @@ export function writer(slot, opened, chunks, { current, closing, wrote, failed, 
     const added = []
     while (fresh[0] && added.length < CHUNKS_A_WRITE) {
       const chunk = fresh.shift()
-      if (chunk.left) added.push(chunk)
+      if (chunk.pending) added.push(chunk)
     }
     if (fresh[0]) commit()
     else if (!stopped) closing()
@@ -47,9 +47,9 @@ export function writer(slot, opened, chunks, { current, closing, wrote, failed, 
     const [marked, removed] = [[], []]
     for (const chunk of changed) {
       // What was sent before it is stored is marked as soon as it is.
-      if (!chunk.key && chunk.left && !stopped) continue
+      if (!chunk.key && chunk.pending && !stopped) continue
       changed.delete(chunk)
-      if (chunk.key) (chunk.left ? marked : removed).push(chunk)
+      if (chunk.key) (chunk.pending ? marked : removed).push(chunk)
     }
     let buried = []
     if (!stopped) [buried, letters] = [letters, []]

@@ -57,6 +57,8 @@ async function shop(t) {
   const page = async (options = {}, before) => {
     const it = await empty.context().newPage()
     it.files = []
+    it.thrown = []
+    it.on('pageerror', (error) => it.thrown.push(String(error)))
     it.on('request', (request) => request.url().includes('/vendor/') && it.files.push(basename(request.url())))
     await before?.(it)
     await it.goto(`${site}/page.html`)
@@ -166,6 +168,22 @@ test('what is delivered or dropped by a plugin is none, and a page loads no more
   assert.deepEqual(it.files.slice(size.files.length), size.on_demand_files.map(({ file }) => file))
 })
 
+test('what an earlier page stored and this one refuses is one', { timeout }, async (t) => {
+  const { line, page, it } = await shop(t)
+  const first = await page({ minIdLength: 1, flushIntervalMs: 3_600_000 })
+  await first.evaluate(() => api.track('event', {}, { insert_id: 'short', device_id: 'abc' }).stored)
+  await crash(first)
+  const next = await page()
+  await next.waitForFunction(() => steps.some(({ type }) => type === 'settled'))
+  const reason = 'device_id: is shorter than 5 characters; see `min_id_length`, on a page `minIdLength`'
+  assert.deepEqual(await listed(next), [['short', { status: 'rejected', reason }]])
+  const [letter] = await letters(next)
+  assert.deepEqual(await next.evaluate((letter) => api.replay(letter, { ...letter.event, device_id: 'abc-12' }), letter), delivered)
+  assert.deepEqual((await it.events()).map(({ insert_id, device_id }) => [insert_id, device_id]), [['short', 'abc-12']])
+  assert.deepEqual(await letters(next), [])
+  assert.equal(line.sent.length, 1)
+})
+
 test('one is mended and replayed: as it was but for that, whoever the user is now', { timeout }, async (t) => {
   const { it, line, page } = await shop(t)
   line.how = refusing(({ time }) => time < 1000)
@@ -273,6 +291,29 @@ test('calls that are made before init wait for it', { timeout }, async (t) => {
   await init(next, { serverUrl: line.url })
   assert.deepEqual((await early.evaluate(({ calls }) => calls))[1], delivered)
   assert.deepEqual(await letters(next), [])
+})
+
+test('calls that a page made and left are the next one\'s, or stay undone where it cannot do them', { timeout }, async (t) => {
+  const { page, ids } = await shop(t)
+  const first = await page()
+  for (const id of ['one', 'two']) await refuse(first, id)
+  const both = await letters(first)
+  for (const [before, rest] of [[(it) => it.route('**/letters.js', (route) => route.abort()), both], [undefined, []]]) {
+    const ends = await page(false)
+    await ends.evaluate(([one, two]) => void [api.discard(one), api.replay(two, { ...two.event, device_id: 'another-device' })], both)
+    await ends.goto(`${site}/empty.html`)
+    const errors = []
+    const next = await page({}, async (it) => {
+      it.on('console', (message) => message.type() === 'error' && errors.push(message.text()))
+      await before?.(it)
+    })
+    if (rest.length) await until('both are told', () => errors.filter((text) => text.includes('letters.js cannot be loaded')).length === 2)
+    await until('they are as they should be', async () => JSON.stringify(await letters(first)) === JSON.stringify(rest))
+    await until('nothing is left', () => next.evaluate(() => Object.keys(localStorage).every((name) => !name.includes(':left:'))))
+    assert.deepEqual(next.thrown, [])
+  }
+  await until('the event arrives', async () => (await ids()).length)
+  assert.deepEqual(await ids(), ['two'])
 })
 
 // In memory where there is no store, and where the store takes no letter.
