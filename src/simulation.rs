@@ -28,7 +28,7 @@ const SCHEDULES: u64 = 1500;
 fn run(seed: u64, root: &Path) {
     let dir = root.join(seed.to_string());
     let mut world = World::new(seed, &dir);
-    let steps = 10 + world.random.below(60);
+    let steps = world.length();
     (0..steps).for_each(|_| world.step());
     world.finish();
     drop(world);
