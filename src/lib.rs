@@ -26,6 +26,10 @@
 //! | Feature | Default | Brings |
 //! | --- | --- | --- |
 //! | `disk` | yes | [`DiskOptions`]: events survive the process (native) |
+//! | `oauth` | yes | `server::oauth`: OAuth 2.0 (native) |
+//! | `keyring` | no | `server::oauth`: the key of an encrypted token store in the system's keyring (native) |
+//! | `open-browser` | no | `server::oauth`: opens the user's browser for a login (native) |
+//! | `metrics` | no | counts what happens to credentials in the `metrics` facade (native) |
 //! | `emulator` | no | `emulator` and its program: a local Amplitude for demos and tests (native) |
 //! | `npm` | no | the class of the npm package; applications in Rust leave it off (wasm) |
 //!
@@ -89,3 +93,7 @@ pub use crate::store::{DiskOptions, DiskSync};
 #[cfg(all(doctest, not(target_family = "wasm")))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, not(target_family = "wasm")))]
+#[doc = include_str!("../docs/credentials.md")]
+struct Credentials;

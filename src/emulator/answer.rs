@@ -1,8 +1,10 @@
 //! What a request is answered with: made where it is judged, written where its path is known.
 
+use std::borrow::Cow;
+
 use axum::{
     Json,
-    http::{StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -14,6 +16,7 @@ pub(super) struct Answer {
     pub(super) body: Body,
     /// How many events the request had, as far as that could be read.
     pub(super) events: Option<usize>,
+    headers: Vec<(HeaderName, String)>,
 }
 
 #[derive(Debug)]
@@ -21,13 +24,13 @@ pub(super) enum Body {
     Empty,
     Json(Value),
     Text(String),
-    Html(&'static str),
+    Html(Cow<'static, str>),
     Archive(Vec<u8>),
 }
 
 impl Answer {
     pub(super) fn new(status: u16, body: Body) -> Self {
-        Self { status, body, events: None }
+        Self { status, body, events: None, headers: Vec::new() }
     }
 
     /// A body that names its status itself.
@@ -54,6 +57,17 @@ impl Answer {
         self
     }
 
+    /// With a header, in place of one that its body brings.
+    pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// Nobody on the way may keep it.
+    pub(super) fn unstored(self) -> Self {
+        self.with(header::CACHE_CONTROL, "no-store").with(header::PRAGMA, "no-cache")
+    }
+
     /// What was wrong, for the live view.
     pub(super) fn error(&self) -> Option<String> {
         match &self.body {
@@ -69,12 +83,17 @@ impl IntoResponse for Answer {
         // An informational status would be no answer.
         let status = StatusCode::from_u16(self.status).ok().filter(|status| !status.is_informational());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        match self.body {
+        let mut response = match self.body {
             Body::Empty => status.into_response(),
             Body::Json(body) => (status, Json(body)).into_response(),
             Body::Text(text) => (status, text).into_response(),
             Body::Html(page) => (status, Html(page)).into_response(),
             Body::Archive(bytes) => (status, [(header::CONTENT_TYPE, "application/zip")], bytes).into_response(),
+        };
+        for (name, value) in self.headers {
+            let Ok(value) = HeaderValue::try_from(value) else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+            response.headers_mut().insert(name, value);
         }
+        response
     }
 }

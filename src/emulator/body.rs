@@ -86,6 +86,11 @@ const NOT_UTF8: &str = "the form is not UTF-8";
 
 /// Reads `name=value&name=value`; what is not UTF-8 is refused, because to replace it would change it in silence.
 pub(super) fn urlencoded(text: &[u8]) -> Result<Form, &'static str> {
+    Ok(pairs(text)?.into_iter().collect())
+}
+
+/// The same, in order and with all that come twice.
+pub(super) fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, &'static str> {
     let decode = |text: &[u8]| String::from_utf8(unescaped(text)).map_err(|_| NOT_UTF8);
     let pair = |pair: &[u8]| {
         let mut halves = pair.splitn(2, |byte| *byte == b'=');

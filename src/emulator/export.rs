@@ -11,6 +11,8 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{
     answer::{Answer, Body},
+    credentials::Presented,
+    oauth,
     project::{ProjectState, Stored, device_id},
     state::State,
     time,
@@ -20,39 +22,35 @@ use crate::{Region, limits, pipeline::fnv1a};
 const HOUR_MS: u64 = 3_600_000;
 
 /// Answers with an archive, or with a status and why.
-pub(super) fn export(
-    state: &mut State,
-    region: Region,
-    credentials: Option<(&str, &str)>,
-    query: &HashMap<String, String>,
-) -> Answer {
-    match find(state, region, credentials, query) {
+pub(super) fn export(state: &mut State, region: Region, presented: &Presented, query: &HashMap<String, String>) -> Answer {
+    match find(state, region, presented, query) {
         Ok(archive) => Answer::new(200, Body::Archive(archive)),
-        Err((status, text)) => Answer::text(status, text),
+        Err(answer) => answer,
     }
 }
 
-fn find(
-    state: &mut State,
-    region: Region,
-    credentials: Option<(&str, &str)>,
-    query: &HashMap<String, String>,
-) -> Result<Vec<u8>, (u16, String)> {
+fn find(state: &mut State, region: Region, presented: &Presented, query: &HashMap<String, String>) -> Result<Vec<u8>, Answer> {
     let now_ms = state.now_ms();
     let delay_ms = u64::try_from(state.export_delay.as_millis()).unwrap_or(u64::MAX);
     let limit = state.export_limit_bytes;
-    let project = credentials
-        .and_then(|(key, secret)| state.project_in(key, region).filter(|it| it.project.secret == secret))
-        .ok_or((401, "the API key or the secret key is wrong".to_owned()))?;
+    let key = match presented {
+        Presented::Basic(key, secret) if state.has_pair(key, secret, region) => key.clone(),
+        Presented::Bearer(token) => oauth::permit(state, region, token)?,
+        _ => return Err(Answer::text(401, "the API key or the secret key is wrong")),
+    };
+    let project = state.project_in(&key, region).ok_or_else(|| Answer::text(401, "the project is not known"))?;
     let hour = |name: &str| {
-        query.get(name).and_then(|text| time::parse_hour(text)).ok_or_else(|| (400, format!("{name}: must be like 20260101T05")))
+        query
+            .get(name)
+            .and_then(|text| time::parse_hour(text))
+            .ok_or_else(|| Answer::text(400, format!("{name}: must be like 20260101T05")))
     };
     let (start, end) = (hour("start")?, hour("end")?);
     if end < start {
-        return Err((400, "end: is before start".to_owned()));
+        return Err(Answer::text(400, "end: is before start"));
     }
     if end - start >= limits::EXPORT_DAYS * 24 {
-        return Err((400, "the range is longer than 365 days".to_owned()));
+        return Err(Answer::text(400, "the range is longer than 365 days"));
     }
     let mut hours: BTreeMap<u64, Vec<&Stored>> = BTreeMap::new();
     for stored in project.events_after(0) {
@@ -64,11 +62,11 @@ fn find(
         }
     }
     if hours.is_empty() {
-        return Err((404, "Raw data files were not found.".to_owned()));
+        return Err(Answer::text(404, "Raw data files were not found."));
     }
-    let archive = archive(project, &hours).map_err(|error| (500, error.to_string()))?;
+    let archive = archive(project, &hours).map_err(|error| Answer::text(500, error.to_string()))?;
     if archive.len() as u64 > limit {
-        return Err((400, "The file you are trying to download is too large; use a smaller range.".to_owned()));
+        return Err(Answer::text(400, "The file you are trying to download is too large; use a smaller range."));
     }
     Ok(archive)
 }

@@ -16,6 +16,14 @@ pub enum Api {
     Identify,
     /// Export.
     Export,
+    /// The token endpoints: of the MCP surface and of the Developer API.
+    Token,
+    /// The start of a device flow.
+    Device,
+    /// Revocation.
+    Revoke,
+    /// `GET /v1/context` of the Developer API.
+    Context,
 }
 
 /// What one request meets instead of an answer, or along with it.

@@ -1,9 +1,27 @@
-//! A local Amplitude, for demos and for tests that need neither an account nor a network: HTTP V2, Batch, Identify, Group Identify and
-//! Export, as strict as the documentation, with faults on demand. It listens on loopback alone.
+//! A local Amplitude, for demos and for tests that need neither an account nor a network: HTTP V2, Batch, Identify, Group Identify, Export
+//! and OAuth 2.0, as strict as the documentation, with faults on demand. It listens on loopback alone.
 //!
 //! Its Rust API may change in any release. The same emulator is the program `amplitude-emulator`.
 //!
-//! Beside Amplitude's paths, which the EU region has below `/eu`, it answers at:
+//! Amplitude's surfaces have hosts of their own; here they share one origin, and the EU region's are below `/eu`:
+//!
+//! | Amplitude's host | Here |
+//! | --- | --- |
+//! | `api2.amplitude.com`, `api.eu.` | `POST /2/httpapi`, `/batch`, `/identify`, `/groupidentify` |
+//! | `amplitude.com`, `analytics.eu.` | `GET /api/2/export`: Basic, or a bearer token with the scope for events |
+//! | `mcp.amplitude.com`, `mcp.eu.` | `/.well-known/oauth-protected-resource`, `/.well-known/oauth-authorization-server`, `/register`, `/authorize`, `/token`, `/revoke`; at `/mcp` its check of tokens, without tools |
+//! | `developer-api.amplitude.com`, `developer-api.eu.` | `/v1/auth/device-authorization`, `/v1/auth/token`, `GET /v1/context`; at `/activate` the page where a user enters a device's code |
+//!
+//! The issuer, and the protected resource, is the origin: `http://127.0.0.1:PORT`, of the EU region `http://127.0.0.1:PORT/eu`, whose
+//! documents are also at `/.well-known/oauth-authorization-server/eu` and `/.well-known/oauth-protected-resource/eu`.
+//!
+//! Of OAuth these are the emulator's own, because Amplitude publishes none or another thing: all lifetimes, the scopes `events:read` (Export
+//! takes tokens that have it, for the project that the user chose) and `cohorts:manage`, service accounts at `/token` (Amplitude's metadata
+//! does not list their grant either), and as options the management of registrations (RFC 7592) and revocation by public clients. Refresh
+//! tokens rotate; one that comes twice ends all that came of its consent. Tokens are random and kept as digests, in memory alone. There
+//! are no id tokens.
+//!
+//! Beside Amplitude's paths it answers at:
 //!
 //! | Path | What |
 //! | --- | --- |
@@ -15,10 +33,19 @@
 //! | `POST /_emulator/faults` | `{"kind": "status", "status": 503, "count": 2, "api": "ingestion"}`: what the next requests meet |
 //! | `POST /_emulator/silence` | `{"device_id": "..."}`: refuses all events of a device |
 //! | `POST /_emulator/clock` | `{"advance_ms": 30000}`: moves the clock forward |
-//! | `POST /_emulator/reset` | forgets events, people, requests and faults; projects, silenced devices and the clock stay |
+//! | `GET /_emulator/oauth` | clients, requests and devices that wait, grants with their live tokens by fingerprint, counts |
+//! | `POST /_emulator/oauth/approve` | `{"request": "...", "scopes": ["mcp:read"], "project": KEY}`, or `user_code` in place of `request`: answers for the user. All scopes and the first project where none is named, denied with an empty list; an application's request is answered with the redirect back to it |
+//! | `POST /_emulator/oauth/consent` | `{"mode": "grant", "scopes": ["mcp:read"]}`: answers for the user from now on; `ask`, `grant` or `deny` |
+//! | `POST /_emulator/oauth/revoke` | `{"grant": 0}`: the user takes access back |
+//! | `POST /_emulator/oauth/secret` | `{"client_id": "...", "secrets": ["new", "old"]}`: rotates a client's secret |
+//! | `GET /_emulator/credential` | which of the known credentials the request carries in `Authorization`, by kind and fingerprint |
+//! | `POST /_emulator/reset` | forgets events, people, requests, faults, consents and tokens; projects, clients, silenced devices and the clock stay |
 //!
 //! Kinds of faults: `status` and `accept_then_status` with `status`, `delay` with `ms`, `hang_up`, `html`, `accept_then_hang_up`; for
-//! the API `ingestion`, `identify` or `export`.
+//! the API `ingestion`, `identify`, `export`, `token`, `device`, `revoke` or `context`.
+//!
+//! Scripts of any origin may call the APIs of events, as at Amplitude. OAuth, the pages and what is below `/_emulator` are for their own
+//! origin alone, and pages and controls for the names `127.0.0.1`, `localhost` and `[::1]`.
 //!
 //! Events and identifies change what is known of users and groups; operations are applied in the order `$clearAll`, `$unset`, `$set`,
 //! `$setOnce`, `$add`, `$append`, `$prepend`, `$preInsert`, `$postInsert`, `$remove`. Identifies are in no export, and where they come by
@@ -42,14 +69,18 @@ mod answer;
 mod body;
 mod check;
 mod connection;
+mod credentials;
 mod export;
 mod faults;
+mod guard;
 mod identify;
 mod ingest;
+mod oauth;
 mod people;
 mod project;
 mod properties;
 mod routes;
+mod sealed;
 mod state;
 mod throttle;
 mod time;
@@ -68,7 +99,9 @@ use tokio::{net::TcpListener, sync::oneshot};
 
 use self::state::State;
 pub use self::{
+    credentials::{Credential, CredentialKind},
     faults::{Api, Fault},
+    oauth::{Consent, OAuthClient, OAuthCounts, OAuthOptions, ServiceAccount},
     project::Counts,
     throttle::Throttle,
 };
@@ -110,6 +143,8 @@ impl Default for Project {
 pub struct Builder {
     port: u16,
     projects: Vec<Project>,
+    credentials: Vec<Credential>,
+    oauth: OAuthOptions,
     throttle: Throttle,
     silenced_devices: Vec<String>,
     export_delay: Duration,
@@ -127,6 +162,18 @@ impl Builder {
     /// Adds a project. Default: one, with [`DEMO_KEY`] and [`DEMO_SECRET`] in the US region.
     pub fn project(mut self, project: Project) -> Self {
         self.projects.push(project);
+        self
+    }
+
+    /// Adds a credential that is no project's. May be repeated. Default: none.
+    pub fn credential(mut self, credential: Credential) -> Self {
+        self.credentials.push(credential);
+        self
+    }
+
+    /// How the authorization server behaves. Default: [`OAuthOptions::new`].
+    pub fn oauth(mut self, options: OAuthOptions) -> Self {
+        self.oauth = options;
         self
     }
 
@@ -163,17 +210,17 @@ impl Builder {
     /// Starts it on a thread of its own.
     ///
     /// # Errors
-    /// When the port is taken, the folder cannot be used, or two projects have the same key.
+    /// When the port is taken, the folder cannot be used, two projects have the same key, or the OAuth options cannot be.
     pub fn start(mut self) -> io::Result<Emulator> {
         if self.projects.is_empty() {
             self.projects.push(Project::default());
         }
         let port = self.port;
-        let state = Arc::new(Mutex::new(State::new(self)?));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let state = Arc::new(Mutex::new(State::new(self, address)?));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let router = routes::router(Arc::clone(&state));
         let thread = thread::Builder::new().name("amplitude-emulator".to_owned()).spawn(move || {
@@ -204,6 +251,8 @@ impl Emulator {
         Builder {
             port: 0,
             projects: Vec::new(),
+            credentials: Vec::new(),
+            oauth: OAuthOptions::new(),
             throttle: Throttle::Off,
             silenced_devices: Vec::new(),
             export_delay: Duration::ZERO,
@@ -236,6 +285,12 @@ impl Emulator {
     #[must_use]
     pub fn counts(&self, key: &str) -> Counts {
         lock(&self.state).project(key).map_or(Counts::default(), |project| project.counts)
+    }
+
+    /// What the authorization server has done so far.
+    #[must_use]
+    pub fn oauth_counts(&self) -> OAuthCounts {
+        lock(&self.state).oauth.counts
     }
 
     /// Answers the next `times` requests to HTTP V2 or Batch with a fault. Faults queue up.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use axum::{
     Extension, Router,
     extract::{ConnectInfo, Request, State as Shared},
-    http::{HeaderMap, Method, StatusCode, header},
+    handler::Handler as _,
+    http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -15,10 +16,13 @@ use super::{
     answer::{Answer, Body},
     body,
     connection::Cut,
+    credentials::{self, Presented},
     export::export,
     faults::{Api, Fault},
+    guard::own_pages_alone,
     identify::{Subject, identify},
     ingest::{Endpoint, ingest},
+    oauth,
     state::{Answered, State},
     watch,
 };
@@ -33,18 +37,27 @@ pub(super) fn router(state: Arc<Mutex<State>>) -> Router {
         .route("/batch", post(take_events).layer(Extension(Endpoint::Batch)))
         .route("/identify", identified(Subject::User))
         .route("/groupidentify", identified(Subject::Group))
-        .route("/api/2/export", get(export_events));
+        .route("/api/2/export", get(export_events))
+        .method_not_allowed_fallback(not_allowed)
+        .layer(middleware::from_fn(cross_origin));
+    let of_region = api
+        .merge(oauth::router())
+        .merge(Router::new().route("/_emulator/credential", get(show_credential)).layer(middleware::from_fn(own_pages_alone)));
     Router::new()
-        .merge(api.clone())
-        .nest("/eu", api.layer(Extension(BelowEu)))
+        .merge(of_region.clone())
+        .nest("/eu", of_region.layer(Extension(BelowEu)))
+        .merge(oauth::once())
         .merge(watch::router())
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(|| async { Answer::text(405, "method not allowed") })
-        .layer(middleware::from_fn(cross_origin))
+        .method_not_allowed_fallback(not_allowed)
+        .fallback(no_such_path.layer(middleware::from_fn(cross_origin)))
         .with_state(state)
 }
 
-/// Browsers on any origin may send events and read the answer.
+async fn not_allowed() -> Answer {
+    Answer::text(405, "method not allowed")
+}
+
+/// Browsers on any origin may send events and read the answer. What people decide, tokens and controls are not open to them.
 async fn cross_origin(request: Request, next: Next) -> Response {
     let preflight = request.method() == Method::OPTIONS;
     let mut response = if preflight { StatusCode::NO_CONTENT.into_response() } else { next.run(request).await };
@@ -66,17 +79,17 @@ async fn cross_origin(request: Request, next: Next) -> Response {
 struct BelowEu;
 
 /// Where a request came in, and what is told of it afterwards.
-struct Call {
+pub(super) struct Call {
     /// None for what has no faults.
     api: Option<Api>,
-    region: Region,
+    pub(super) region: Region,
     path: String,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Call {
     /// The `/eu` prefix, or the host that a proxy in between passed on, tells the region.
-    fn of(api: Option<Api>, request: &Request) -> Self {
+    pub(super) fn of(api: Option<Api>, request: &Request) -> Self {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let below_eu = request.extensions().get::<BelowEu>().is_some();
         let eu = below_eu || host.starts_with("api.eu.") || host.starts_with("analytics.eu.");
@@ -86,7 +99,7 @@ impl Call {
     }
 
     /// Judges, unless a fault is to come first, and remembers what was answered.
-    async fn answer(self, state: &Mutex<State>, cut: &Cut, judge: impl FnOnce(&mut State) -> Answer) -> Response {
+    pub(super) async fn answer(self, state: &Mutex<State>, cut: &Cut, judge: impl FnOnce(&mut State) -> Answer) -> Response {
         let fault = self.api.and_then(|api| lock(state).faults.next(api));
         if let Some(Fault::Delay(time)) = fault {
             tokio::time::sleep(time).await;
@@ -96,15 +109,16 @@ impl Call {
         let answer = match fault {
             None | Some(Fault::Delay(_)) => Some(judge(&mut state)),
             Some(Fault::Status(status)) => Some(only(status)),
-            Some(Fault::Html) => Some(Answer::new(200, Body::Html(PORTAL))),
+            Some(Fault::Html) => Some(Answer::new(200, Body::Html(PORTAL.into()))),
             Some(Fault::HangUp) => None,
             Some(Fault::AcceptThenHangUp) => {
                 judge(&mut state);
                 None
             }
             Some(Fault::AcceptThenStatus(status)) => {
-                let taken = judge(&mut state);
-                Some(Answer { events: taken.events, ..only(status) })
+                let mut answer = only(status);
+                answer.events = judge(&mut state).events;
+                Some(answer)
             }
         };
         state.remember(Answered {
@@ -181,22 +195,21 @@ async fn take_identification(
 
 async fn export_events(Shared(state): Emulated, ConnectInfo(cut): ConnectInfo<Cut>, request: Request) -> Response {
     let call = Call::of(Some(Api::Export), &request);
-    let credentials = basic(request.headers());
+    let presented = Presented::of(request.headers());
     let query = body::urlencoded(request.uri().query().unwrap_or_default().as_bytes());
     let region = call.region;
     call.answer(&state, &cut, |state| {
-        let credentials = credentials.as_ref().and_then(|plain| plain.split_once(':'));
-        query.map_or_else(|text| Answer::text(400, text), |query| export(state, region, credentials, &query))
+        query.map_or_else(|text| Answer::text(400, text), |query| export(state, region, &presented, &query))
     })
     .await
 }
 
-/// `key:secret` of Basic authentication.
-fn basic(headers: &HeaderMap) -> Option<String> {
-    use base64::Engine as _;
-    let (scheme, text) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let plain = base64::engine::general_purpose::STANDARD.decode(text).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
-    String::from_utf8(plain).ok()
+async fn show_credential(Shared(state): Emulated, request: Request) -> Answer {
+    let region = Call::of(None, &request).region;
+    match credentials::describe(&lock(&state), region, &Presented::of(request.headers())) {
+        Ok(told) => Answer::new(200, Body::Json(told)),
+        Err(text) => Answer::text(401, text),
+    }
 }
 
 /// The upload host answers 400 to what is posted to a wrong path; nothing is known of other methods.

@@ -3,12 +3,15 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     fs, io,
+    net::SocketAddr,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde::Serialize;
 
-use super::{Builder, faults::Faults, project::ProjectState, throttle::Throttle};
+use super::{
+    Builder, credentials::Credential, faults::Faults, oauth::OAuth, project::ProjectState, sealed::Sealed, throttle::Throttle,
+};
 use crate::Region;
 
 /// A request and what was answered, as the live view tells it.
@@ -41,6 +44,8 @@ const ANSWERED: usize = 1000;
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) projects: Vec<ProjectState>,
+    pub(super) credentials: Vec<Credential>,
+    pub(super) oauth: OAuth,
     pub(super) throttle: Throttle,
     pub(super) silenced: BTreeSet<String>,
     pub(super) export_delay: Duration,
@@ -55,9 +60,11 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(settings: Builder) -> io::Result<Self> {
+    pub(super) fn new(settings: Builder, address: SocketAddr) -> io::Result<Self> {
         let mut state = Self {
             projects: Vec::new(),
+            credentials: settings.credentials,
+            oauth: OAuth::new(settings.oauth, address)?,
             throttle: settings.throttle,
             silenced: settings.silenced_devices.into_iter().collect(),
             export_delay: settings.export_delay,
@@ -114,16 +121,36 @@ impl State {
         self.projects.iter().find(|it| it.project.key == key)
     }
 
+    pub(super) fn projects_of(&self, region: Region) -> impl Iterator<Item = &ProjectState> {
+        self.projects.iter().filter(move |it| it.project.region == region)
+    }
+
+    /// The key of a region's first project.
+    pub(super) fn first_project(&self, region: Region) -> Option<String> {
+        self.projects_of(region).next().map(|it| it.project.key.clone())
+    }
+
+    /// Whether these are a project's API key and secret key.
+    pub(super) fn has_pair(&self, key: &str, secret: &Sealed, region: Region) -> bool {
+        self.projects_of(region).any(|it| it.project.key == key && Sealed::of(&it.project.secret) == *secret)
+    }
+
+    /// Whether this is a project's secret key.
+    pub(super) fn has_secret(&self, secret: &Sealed, region: Region) -> bool {
+        self.projects_of(region).any(|it| Sealed::of(&it.project.secret) == *secret)
+    }
+
     /// A key is known in its own region alone.
     pub(super) fn project_in(&mut self, key: &str, region: Region) -> Option<&mut ProjectState> {
         self.projects.iter_mut().find(|it| it.project.key == key && it.project.region == region)
     }
 
-    /// Forgets all events, requests and faults to come; the projects stay.
+    /// Forgets all events, requests, faults to come, and what was granted; projects and clients stay.
     pub(super) fn reset(&mut self) -> io::Result<()> {
         self.faults.clear();
         self.answered.clear();
         self.requests = 0;
+        self.oauth.reset();
         self.projects.iter_mut().try_for_each(ProjectState::reset)
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn router() -> Router<std::sync::Arc<std::sync::Mutex<State>>> {
         .route("/_emulator/clock", post(advance))
         .route("/_emulator/silence", post(silence))
         .route("/_emulator/reset", post(reset))
+        .layer(axum::middleware::from_fn(super::guard::own_pages_alone))
 }
 
 async fn show_state(Shared(state): Emulated) -> Json<Value> {

@@ -24,10 +24,19 @@ pub(crate) mod http;
 #[path = "native.rs"]
 mod sys;
 
+#[cfg(all(not(target_family = "wasm"), not(unix)))]
+#[path = "modes_elsewhere.rs"]
+mod modes;
+#[cfg(all(not(target_family = "wasm"), unix))]
+#[path = "modes_unix.rs"]
+mod modes;
+
 #[cfg(target_family = "wasm")]
 #[path = "browser.rs"]
 mod sys;
 
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use modes::is_open_to_others;
 pub(crate) use sys::{
     Driver, EXPLAINS_JSON, LIBRARY, Shared, Transport, TransportOptions, catch_panic, check_url, fill_random, log, now,
     parse_number, process_id, push_number, sleep, spawn, unix_ms,

@@ -1,122 +1,18 @@
 //! [`Client`]: one credential, one region, one path that every call takes.
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::{error::Error as StdError, fmt, io, sync::Arc, time::SystemTime};
 
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::Response;
 use url::Url;
 
 use crate::{
     Error, ErrorKind, Region, Result,
     platform::http::{self, HttpOptions},
-    server::{Credential, env::Environment, runtime::Runtime},
+    server::{
+        AnyClient, AnyCredential, Both, CanBearer, Credential, Options, UsageMonitor, api::Api, observer::Observers,
+        runtime::Runtime,
+    },
 };
-
-/// How a [`Client`] reaches Amplitude.
-#[derive(Clone)]
-#[must_use]
-pub struct Options {
-    pub(super) region: Region,
-    pub(super) base_url: Option<String>,
-    http: HttpOptions,
-    silence: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            region: Region::default(),
-            base_url: None,
-            http: HttpOptions::default(),
-            // Amplitude gathers an export before its first byte, and answers 504 by itself when that takes too long.
-            silence: Duration::from_secs(300),
-        }
-    }
-}
-
-/// Without URLs, which may hold a password.
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("region", &self.region).field("http", &self.http).finish_non_exhaustive()
-    }
-}
-
-impl Options {
-    /// The US region, the environment's proxy, the system's certificate authorities, TLS 1.3.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// As [`Options::new`], in the region that `AMPLITUDE_REGION` names (`us`, the default, or `eu`), or at the address that
-    /// `AMPLITUDE_BASE_URL` gives, as [`Options::base_url`] takes it.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] that names the variable that cannot be read.
-    pub fn from_env() -> Result<Self> {
-        Self::read(Environment::of_process())
-    }
-
-    pub(super) fn read(environment: Environment<'_>) -> Result<Self> {
-        Ok(Self {
-            region: environment.region()?.unwrap_or_default(),
-            base_url: environment.text("AMPLITUDE_BASE_URL")?.map(|url| url.to_string()),
-            ..Self::default()
-        })
-    }
-
-    /// The region that the project was made in. Default: [`Region::Us`].
-    pub fn region(mut self, region: Region) -> Self {
-        self.region = region;
-        self
-    }
-
-    /// What stands before the paths of all APIs in place of the region's hosts: an own proxy or an emulator, e.g.
-    /// `https://proxy.example.com`, without `/2/httpapi`. https, or http on loopback.
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
-        self
-    }
-
-    /// The time to make a connection, TLS included. Default: 10 seconds.
-    pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.http.connect_timeout = limit;
-        self
-    }
-
-    /// The time from a request's start to the end of its answer. Default: 30 seconds. Exports, which take as long as their size needs, go
-    /// by [`Options::read_timeout`].
-    pub fn request_timeout(mut self, limit: Duration) -> Self {
-        self.http.request_timeout = Some(limit);
-        self
-    }
-
-    /// The longest silence of the server before and within an export. Default: 300 seconds, because Amplitude gathers the events of a large
-    /// range before it sends the first.
-    pub fn read_timeout(mut self, limit: Duration) -> Self {
-        self.silence = limit;
-        self
-    }
-
-    /// A proxy's URL, in place of the one that `HTTPS_PROXY` names. Plain http on loopback never goes through a proxy.
-    pub fn proxy(mut self, url: impl Into<String>) -> Self {
-        self.http.proxy = Some(url.into());
-        self
-    }
-
-    /// Trusts further certificate authorities beside the system's: PEM text with one or more certificates.
-    pub fn add_root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.http.roots.push(pem.into());
-        self
-    }
-
-    /// Lowers the floor from TLS 1.3 to TLS 1.2, for a proxy of your own that knows no better. Amplitude's endpoints speak 1.3.
-    pub fn allow_tls_1_2(mut self) -> Self {
-        self.http.tls12 = true;
-        self
-    }
-}
 
 /// Calls Amplitude's APIs with one credential of type `C`.
 ///
@@ -134,16 +30,29 @@ impl Options {
 #[derive(Clone)]
 pub struct Client<C> {
     pub(super) credential: C,
-    pub(super) runtime: Runtime,
-    ingestion: Api,
-    analytics: Api,
+    pub(super) core: Arc<Core>,
 }
 
-/// The hosts of a region differ by what they serve.
-#[derive(Clone)]
-struct Api {
-    base: Url,
-    client: reqwest::Client,
+/// What clones and clients with another credential share.
+pub(super) struct Core {
+    pub(super) runtime: Runtime,
+    region: Region,
+    /// In place of the region's hosts.
+    base: Option<Url>,
+    /// Answers at once; a limit for the whole of it.
+    quick: reqwest::Client,
+    /// Answers as long as they are; a limit for the silence within.
+    patient: reqwest::Client,
+    pub(super) observers: Observers,
+    pub(super) usage: Option<UsageMonitor>,
+}
+
+/// How long an answer may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Pace {
+    Quick,
+    /// An archive of gigabytes takes its time; what must not happen is that nothing comes.
+    Patient,
 }
 
 impl<C: Credential> Client<C> {
@@ -160,50 +69,73 @@ impl<C: Credential> Client<C> {
     /// # Errors
     /// [`ErrorKind::Invalid`] that names the option that is wrong, and as [`Client::new`].
     pub fn with_options(credential: C, options: Options) -> Result<Self> {
-        let Options { region, base_url, http, silence } = options;
-        let api = |region_url: &str, http: &HttpOptions| {
-            let base = http::parse_url("base url", base_url.as_deref().unwrap_or(region_url))?;
-            if ["/2/httpapi", "/batch"].iter().any(|path| base.path().trim_end_matches('/').ends_with(path)) {
-                return Err(Error::invalid(&["base url: is the address of one API; give it without `/2/httpapi` or `/batch`"]));
-            }
-            Ok::<_, Error>(Api { client: http.client(&base)?, base })
-        };
-        let ingestion = api(region.ingestion_url(), &http)?;
-        // An archive of gigabytes takes its time; what must not happen is that nothing comes.
-        let streaming = HttpOptions { read_timeout: Some(silence), request_timeout: None, ..http };
-        let analytics = api(region.analytics_url(), &streaming)?;
-        Ok(Self { credential, runtime: Runtime::shared()?, ingestion, analytics })
+        let Options { region, base_url, http, silence, observers, usage } = options;
+        let base = base_url.map(|url| http::parse_url("base url", &url)).transpose()?;
+        if base.as_ref().is_some_and(is_one_api) {
+            return Err(Error::invalid(&["base url: is the address of one API; give it without `/2/httpapi` or `/batch`"]));
+        }
+        // The hosts of a region are all reached in the same way.
+        let like = base.clone().map_or_else(|| http::parse_url("base url", region.analytics_url()), Ok)?;
+        let quick = http.client(&like)?;
+        let patient = HttpOptions { read_timeout: Some(silence), request_timeout: None, ..http }.client(&like)?;
+        let core = Core { runtime: Runtime::shared()?, region, base, quick, patient, observers, usage };
+        Ok(Self { credential, core: Arc::new(core) })
     }
 
-    /// A request to the hosts that take events; it carries no `Authorization`.
-    pub(super) fn ingestion(&self, path: &str) -> Result<RequestBuilder> {
-        self.ingestion.request(Method::POST, path)
+    /// The same client with a user's token beside its credential, for the Developer API.
+    ///
+    /// ```
+    /// use amplitude_sdk::{ProjectKey, server::{Client, PersonalAccessToken}};
+    ///
+    /// let client = Client::new(ProjectKey::new("demo0000000000000000000000000key")?)?;
+    /// let client = client.with_bearer(PersonalAccessToken::new("amp_fake00000000000000000000token")?);
+    /// # let _ = client;
+    /// # Ok::<(), amplitude_sdk::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_bearer<T: CanBearer>(self, bearer: T) -> Client<Both<C, T>> {
+        Client { credential: Both(self.credential, bearer), core: self.core }
     }
 
-    /// An authorised request to the hosts that answer questions.
-    pub(super) fn analytics(&self, method: Method, path: &str) -> Result<RequestBuilder> {
-        Ok(self.credential.authorize(self.analytics.request(method, path)?))
-    }
-
-    /// Sends a request. Whatever status comes back is an answer, not an error.
-    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response> {
-        self.runtime.run(async { request.send().await.map_err(transport_error) }).await
+    /// The same client with a credential whose kind is known at run time only.
+    #[must_use]
+    pub fn into_any(self) -> AnyClient
+    where
+        C: Into<AnyCredential>,
+    {
+        Client { credential: self.credential.into(), core: self.core }
     }
 }
 
-impl Api {
-    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder> {
-        let mut url = self.base.clone();
-        // An own endpoint may have a path of its own, with or without a slash at its end.
-        let base = self.base.path().trim_end_matches('/');
-        url.set_path(&[base, path].concat());
-        Ok(self.client.request(method, url))
+impl Core {
+    pub(super) fn http(&self, pace: Pace) -> &reqwest::Client {
+        match pace {
+            Pace::Quick => &self.quick,
+            Pace::Patient => &self.patient,
+        }
     }
+
+    pub(super) fn url(&self, api: Api, path: &str) -> Result<Url> {
+        let mut url = match &self.base {
+            Some(base) => base.clone(),
+            None => http::parse_url("region", api.url(self.region)?)?,
+        };
+        // An own endpoint may have a path of its own, with or without a slash at its end.
+        let path = [url.path().trim_end_matches('/'), path].concat();
+        url.set_path(&path);
+        Ok(url)
+    }
+}
+
+fn is_one_api(url: &Url) -> bool {
+    ["/2/httpapi", "/batch"].iter().any(|path| url.path().trim_end_matches('/').ends_with(path))
 }
 
 impl<C: fmt::Debug> fmt::Debug for Client<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("credential", &self.credential).field("host", &self.analytics.base.host_str()).finish()
+        let mut shown = f.debug_struct("Client");
+        shown.field("credential", &self.credential).field("region", &self.core.region);
+        shown.field("host", &self.core.base.as_ref().and_then(Url::host_str)).finish()
     }
 }
 
@@ -211,6 +143,8 @@ impl<C: fmt::Debug> fmt::Debug for Client<C> {
 pub(super) fn transport_error(error: reqwest::Error) -> Error {
     let (kind, message) = if error.is_timeout() {
         (ErrorKind::Timeout, "the server did not answer in time")
+    } else if let Some(problem) = tls_problem(&error) {
+        (ErrorKind::Transport, problem)
     } else if error.is_connect() {
         (ErrorKind::Transport, "the server cannot be reached")
     } else {
@@ -219,15 +153,44 @@ pub(super) fn transport_error(error: reqwest::Error) -> Error {
     Error::new(kind, message).with_source(error.without_url())
 }
 
+/// What keeps two sides from a TLS connection, and what to do about it.
+fn tls_problem(error: &reqwest::Error) -> Option<&'static str> {
+    use rustls::{AlertDescription, CertificateError};
+    let mut source = error.source();
+    let tls = loop {
+        let error = source?;
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            break tls;
+        }
+        source = match error.downcast_ref::<io::Error>() {
+            // Its `source` is only what is behind the error that it holds.
+            Some(error) => error.get_ref().map(|inner| inner as &dyn StdError),
+            None => error.source(),
+        };
+    };
+    Some(match tls {
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) | rustls::Error::PeerIncompatible(_) => {
+            "the server does not speak TLS 1.3; `Options::allow_tls_1_2` lowers the floor"
+        }
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "the server's certificate is of an authority that is not trusted; `Options::add_root_certificate` adds one"
+        }
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "the server's certificate has expired, or the clock of this machine is wrong"
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "the server's certificate is for another host",
+        _ => "there is no TLS connection with the server",
+    })
+}
+
 /// The error of a status that is no success, where an API has no better word for it.
 pub(super) fn status_error(response: &Response) -> Error {
     let status = response.status().as_u16();
     let (kind, message) = match status {
         300..=399 => (ErrorKind::Protocol, "the server leads to another address, which is not followed; is the URL right?"),
         400 => (ErrorKind::Invalid, "the server refuses the request as invalid (400)"),
-        401 | 403 => {
-            (ErrorKind::Unauthorized, "the server refuses the credential; is it complete, and of this project and region?")
-        }
         404 => (ErrorKind::NotFound, "the server has nothing under this address (404)"),
         413 => (ErrorKind::TooLarge, "the request is too large for the server (413)"),
         429 => (ErrorKind::Throttled, "the server asks to slow down (429)"),

@@ -2,15 +2,19 @@
 
 use std::{
     env,
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     fs::File,
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use zeroize::Zeroizing;
 
-use crate::{Error, ProjectKey, Region, Result};
+use crate::{
+    Error, ProjectKey, Region, Result,
+    server::{EnvSecret, SecretSource, credential::Rotating},
+};
 
 /// A file for one credential is smaller; a larger one was named by mistake.
 const MAX_FILE_BYTES: usize = 64 << 10;
@@ -19,9 +23,36 @@ const MAX_FILE_BYTES: usize = 64 << 10;
 #[derive(Clone, Copy)]
 pub(crate) struct Environment<'a>(&'a dyn Fn(&str) -> Option<OsString>);
 
-impl Environment<'_> {
+impl<'a> Environment<'a> {
     pub(crate) fn of_process() -> Self {
         Self(&|name| env::var_os(name))
+    }
+
+    pub(crate) fn of(lookup: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self(lookup)
+    }
+
+    /// The file that a variable's twin names.
+    pub(super) fn file(&self, name: &str) -> Option<PathBuf> {
+        self.read(&[name, "_FILE"].concat()).map(PathBuf::from)
+    }
+
+    /// A secret that must be there, as `check` says that it has to be. From a file it is read anew when the file changes.
+    pub(super) fn secret(&self, name: &str, check: fn(&str) -> Result<()>) -> Result<Rotating> {
+        let source = self.source(name, check)?.ok_or_else(|| missing(name))?;
+        Ok(Rotating::from_source(source, check))
+    }
+
+    /// What gives a secret, if it is there.
+    pub(super) fn source(&self, name: &str, check: fn(&str) -> Result<()>) -> Result<Option<Arc<dyn SecretSource>>> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        check(&text).map_err(|error| named(name, &error))?;
+        Ok(Some(Arc::new(EnvSecret::found(name, *self)?)))
+    }
+
+    /// Whether a variable or its twin is set.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.read(name).is_some() || self.file(name).is_some()
     }
 
     /// The text of a variable, or of the file that its twin names, without that file's last line break.
@@ -33,7 +64,7 @@ impl Environment<'_> {
                 Ok(text) => Ok(Some(Zeroizing::new(text))),
                 Err(_) => Err(Error::invalid(&[name, ": is not UTF-8"])),
             },
-            (None, Some(path)) => read_file(&twin, &path).map(Some),
+            (None, Some(path)) => read_file(&twin, Path::new(&path)).map(Some),
             (None, None) => Ok(None),
         }
     }
@@ -41,8 +72,13 @@ impl Environment<'_> {
     /// What the text of a variable that must be there means.
     pub(crate) fn required<T>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
         let text = self.text(name)?;
-        let text = text.ok_or_else(|| Error::invalid(&[name, ": is not set or empty, and so is ", name, "_FILE"]))?;
+        let text = text.ok_or_else(|| missing(name))?;
         parse(&text).map_err(|error| named(name, &error))
+    }
+
+    /// What the text of a variable means, where it is set.
+    pub(crate) fn optional<T>(&self, name: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<Option<T>> {
+        self.text(name)?.map(|text| parse(&text).map_err(|error| named(name, &error))).transpose()
     }
 
     pub(crate) fn project_key(&self) -> Result<ProjectKey> {
@@ -50,8 +86,7 @@ impl Environment<'_> {
     }
 
     pub(crate) fn region(&self) -> Result<Option<Region>> {
-        let name = "AMPLITUDE_REGION";
-        self.text(name)?.map(|text| Region::parse(&text).map_err(|error| named(name, &error))).transpose()
+        self.optional("AMPLITUDE_REGION", Region::parse)
     }
 
     /// A variable that is set to nothing counts as not set, because templates of deployments set all that they know.
@@ -60,12 +95,43 @@ impl Environment<'_> {
     }
 }
 
+/// Gives a credential its ways from the environment, which `read` goes.
+macro_rules! from_environment {
+    ($type:ident, $first:literal $(, $more:literal)*) => {
+        impl $type {
+            #[doc = concat!("Reads `", $first, "`", $(" and `", $more, "`",)* ", or the files that the same names with `_FILE` behind them give")]
+            /// (as Docker and Kubernetes mount secrets). A file's last line break is not part of what it holds; a file with a secret is read
+            /// anew when it changes, so that nothing restarts for a rotation.
+            ///
+            /// # Errors
+            /// [`crate::ErrorKind::Invalid`] that names the variable that is missing, set twice or cannot be read; never its value.
+            pub fn from_env() -> $crate::Result<Self> {
+                Self::read($crate::server::env::Environment::of_process())
+            }
+
+            /// As [`Self::from_env`], from variables that are kept elsewhere, e.g. in a map of a `.env` file.
+            ///
+            /// # Errors
+            /// As [`Self::from_env`].
+            pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> $crate::Result<Self> {
+                Self::read($crate::server::env::Environment::of(&|name| lookup(name).map(Into::into)))
+            }
+        }
+    };
+}
+
+pub(super) use from_environment;
+
+pub(super) fn missing(name: &str) -> Error {
+    Error::invalid(&[name, ": is not set or empty, and so is ", name, "_FILE; set one of them"])
+}
+
 fn named(name: &str, error: &Error) -> Error {
     Error::invalid(&[name, ": ", &error.to_string()])
 }
 
-fn read_file(name: &str, path: &OsStr) -> Result<Zeroizing<String>> {
-    let path = Path::new(path);
+/// The text of a file, without its last line break; `name` is what named it.
+pub(super) fn read_file(name: &str, path: &Path) -> Result<Zeroizing<String>> {
     let fail = |problem| Error::invalid(&[name, ": the file \"", &path.to_string_lossy(), "\" ", problem]);
     // With room from the start, so that growing leaves no copies of a secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
@@ -85,8 +151,13 @@ fn read_file(name: &str, path: &OsStr) -> Result<Zeroizing<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
-    use crate::{Config, server::ProjectPair};
+    use crate::{
+        Config,
+        server::{Expose as _, ProjectPair, observer::Observers},
+    };
 
     const KEY: &str = "demo0000000000000000000000000key";
     const SECRET: &str = "fake0000000000000000000000000key";
@@ -100,6 +171,15 @@ mod tests {
         with(&variables, ProjectPair::read)
     }
 
+    /// The text of a pair's secret key.
+    fn secret_of(pair: &ProjectPair) -> String {
+        let observers = Observers::default();
+        let mut next = std::pin::pin!(pair.secret().next(&observers, &[]));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(held) = next.as_mut().poll(&mut context) else { panic!("it waits") };
+        held.unwrap().unwrap().secret.expose().to_owned()
+    }
+
     fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
@@ -109,7 +189,7 @@ mod tests {
     #[test]
     fn both_keys_come_from_variables_or_from_files() {
         let read = pair(&[("AMPLITUDE_API_KEY", KEY), ("AMPLITUDE_SECRET_KEY", SECRET)]).unwrap();
-        assert_eq!((read.key().as_str(), read.secret().expose()), (KEY, SECRET));
+        assert_eq!((read.key().as_str(), secret_of(&read).as_str()), (KEY, SECRET));
         for end in ["", "\n", "\r\n"] {
             let (key, secret) = (file(format!("{KEY}{end}").as_bytes()), file(format!("{SECRET}{end}").as_bytes()));
             let read = pair(&[
@@ -119,7 +199,7 @@ mod tests {
                 ("AMPLITUDE_SECRET_KEY", ""),
             ]);
             let read = read.unwrap();
-            assert_eq!((read.key().as_str(), read.secret().expose()), (KEY, SECRET), "{end:?}");
+            assert_eq!((read.key().as_str(), secret_of(&read).as_str()), (KEY, SECRET), "{end:?}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+use reqwest::{Method, RequestBuilder};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -14,7 +16,13 @@ use crate::{
         verdict::{self, Named, Verdict, Wait, judge},
     },
     platform::{self, http},
-    server::{CanIngest, Client, Credential, client::transport_error},
+    server::{
+        CanIngest, Client, Credential, Expose as _,
+        api::Api,
+        call::{Answer, Call},
+        client::Pace,
+        credential::Authorization,
+    },
 };
 
 /// How [`Client::ingest`] sends.
@@ -110,13 +118,30 @@ impl<C: Credential> Client<C> {
         C: CanIngest,
     {
         let (body, ids) = self.body(events, options)?;
-        let request = self.ingestion(options.api.path())?.header("content-type", "application/json").body(body);
         tracing::debug!(target: "amplitude_sdk", events = events.len(), "ingesting");
-        let response = self.send(request).await?;
+        let answer = self.post(body, options).await?;
+        let response = &answer.response;
         let (status, retry_after) = (response.status().as_u16(), http::retry_after(response.headers(), SystemTime::now()));
-        let body = self.runtime.run(http::read_capped(response, http::MAX_REPLY_BYTES)).await.map_err(transport_error)?;
+        let body = self.core.read(answer, http::MAX_REPLY_BYTES).await?;
         tracing::debug!(target: "amplitude_sdk", status, "answered");
         read(&Reply { status, retry_after, body }, &ids)
+    }
+
+    async fn post(&self, body: Vec<u8>, options: IngestOptions) -> Result<Answer>
+    where
+        C: CanIngest,
+    {
+        let call = Call { api: Api::Ingestion, method: Method::POST, path: options.api.path(), pace: Pace::Quick, scope: None };
+        let json = |request: RequestBuilder| request.header("content-type", "application/json");
+        if !options.with_secret {
+            let body = Bytes::from(body);
+            return self.call(call, |request| json(request).body(body.clone())).await;
+        }
+        let secret = self.credential.body_secret().ok_or_else(|| {
+            Error::invalid(&["with_secret: the credential is an API key alone; make the client from a `server::ProjectPair`"])
+        })?;
+        let with_secret = |request, authorization: &Authorization| json(request).body(sign(&body, authorization));
+        self.core.call(&secret, call, with_secret).await
     }
 
     /// The request's body, and the ids of its events.
@@ -136,7 +161,7 @@ impl<C: Credential> Client<C> {
         let now = platform::now();
         let mut ids = Vec::with_capacity(events.len());
         let mut insert_ids = InsertIds::new();
-        let envelope = Envelope::new(self.credential.project_key(), options.min_id_length);
+        let envelope = Envelope::new(self.credential.project_key()?, options.min_id_length);
         let (mut body, mut record) = (Vec::new(), String::new());
         envelope.open(&mut body);
         for (index, event) in events.iter_mut().enumerate() {
@@ -154,18 +179,8 @@ impl<C: Credential> Client<C> {
             ids.push(hashes);
         }
         envelope.close(&mut body, now.unix_ms);
-        if options.with_secret {
-            let secret = self.credential.project_secret().ok_or_else(|| {
-                Error::invalid(&["with_secret: the credential is an API key alone; make the client from a `server::ProjectPair`"])
-            })?;
-            body.pop();
-            body.extend_from_slice(b",\"secret\":");
-            let mut text = Zeroizing::new(String::with_capacity(2 * secret.expose().len() + 2));
-            json::push_string(&mut text, secret.expose());
-            body.extend_from_slice(text.as_bytes());
-            body.push(b'}');
-        }
-        if body.len() > options.api.bytes() {
+        let room = if options.with_secret { MAX_SECRET_BYTES } else { 0 };
+        if body.len() + room > options.api.bytes() {
             let (bytes, limit) = (json::decimal(body.len() as u64), json::decimal(options.api.bytes() as u64));
             let message =
                 ["events: the request's ", &bytes, " bytes are more than the ", &limit, " that the endpoint takes"].concat();
@@ -173,6 +188,18 @@ impl<C: Credential> Client<C> {
         }
         Ok((body, ids))
     }
+}
+
+/// What a secret adds to a body at most: each of its 1024 characters may need an escape.
+const MAX_SECRET_BYTES: usize = ",\"secret\":\"\"".len() + 2 * 1024;
+
+/// The body with the secret in it, as its last field.
+fn sign(body: &[u8], authorization: &Authorization) -> Vec<u8> {
+    let Some(secret) = authorization.in_body() else { return body.to_vec() };
+    let mut text = Zeroizing::new(String::with_capacity(2 * secret.expose().len() + 2));
+    json::push_string(&mut text, secret.expose());
+    let open = &body[..body.len() - "}".len()];
+    [open, b",\"secret\":", text.as_bytes(), b"}"].concat()
 }
 
 fn read(reply: &Reply, events: &[IdHashes]) -> Result<Ingested> {

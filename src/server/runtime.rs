@@ -13,12 +13,12 @@ use crate::{Error, ErrorKind, Result, promise::lock};
 
 /// One for the whole process, started with the first client. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Runtime(Handle);
+pub(crate) struct Runtime(Handle);
 
 impl Runtime {
     /// # Errors
     /// [`ErrorKind::Store`] when the system gives no thread or no event queue.
-    pub(super) fn shared() -> Result<Self> {
+    pub(crate) fn shared() -> Result<Self> {
         static STARTED: Mutex<Option<Runtime>> = Mutex::new(None);
         let mut started = lock(&STARTED);
         if let Some(runtime) = &*started {
@@ -35,14 +35,30 @@ impl Runtime {
     }
 
     /// Polls with this runtime's sockets and timers.
-    pub(super) fn poll<T>(&self, poll: impl FnOnce() -> T) -> T {
+    pub(crate) fn poll<T>(&self, poll: impl FnOnce() -> T) -> T {
         let _entered = self.0.enter();
         poll()
     }
 
     /// A future that is polled so.
-    pub(super) async fn run<F: Future>(&self, future: F) -> F::Output {
+    pub(crate) async fn run<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         poll_fn(|cx| self.poll(|| future.as_mut().poll(cx))).await
+    }
+
+    /// Has it run to its end, whoever waits for it.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(future);
+    }
+
+    /// Does what blocks on a thread for that. It is done to its end, whoever waits for it.
+    #[cfg(feature = "oauth")]
+    pub(crate) async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        match self.0.spawn_blocking(work).await {
+            Ok(done) => done,
+            // Never cancelled: the runtime lives as long as the process.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 }

@@ -6,28 +6,35 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{Error, Result};
 
+/// Reads a secret's text, for the request that needs it or the file that keeps it.
+pub(crate) trait Expose {
+    fn expose(&self) -> &str;
+}
+
 /// Makes a secret's type: its text is overwritten when it is dropped, `Debug` shows a placeholder, and nothing else reads it but
-/// `expose`, which the call path alone uses.
+/// [`Expose`], which this crate alone can name.
 macro_rules! secrets {
-    ($($(#[$doc:meta])* $name:ident, $what:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $what:literal, $max:literal $(, $never:ident)?;)*) => {$(
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name(SecretString);
 
         impl $name {
-            /// Checks that the secret can travel in a request: one to 1024 visible ASCII characters.
+            #[doc = concat!("Checks that the secret can travel in a request: one to ", $max, " visible ASCII characters.")]
             ///
             /// # Errors
             /// [`crate::ErrorKind::Invalid`] that says what is wrong, without the secret.
             pub fn new(secret: impl Into<String>) -> Result<Self> {
                 // From here on the text is overwritten when it is dropped, a refused one too.
                 let secret = SecretString::from(secret.into());
-                check($what, secret.expose_secret())?;
+                check($what, secret.expose_secret(), $max)?;
+                $($never($what, secret.expose_secret(), None)?;)?
                 Ok(Self(secret))
             }
+        }
 
-            /// The secret's text, for the request that needs it.
-            pub(crate) fn expose(&self) -> &str {
+        impl Expose for $name {
+            fn expose(&self) -> &str {
                 self.0.expose_secret()
             }
         }
@@ -51,15 +58,72 @@ secrets! {
     /// assert_eq!(format!("{secret:?}"), "SecretKey(redacted)");
     /// # Ok::<(), amplitude_sdk::Error>(())
     /// ```
-    SecretKey, "secret key";
+    SecretKey, "secret key", 1024, check_swapped;
+
+    /// The secret key that belongs to an organization's API key; Amplitude's support issues both.
+    OrgSecretKey, "organization secret key", 1024, check_swapped;
+
+    /// The secret of an OAuth client or of a service account. It may also hold spaces and non-ASCII characters.
+    ClientSecret, "client secret", 1024;
+
+    /// An OAuth access token, which lives for a short time.
+    AccessToken, "access token", 16384;
+
+    /// An OAuth refresh token: who has it can make access tokens until it is revoked.
+    RefreshToken, "refresh token", 16384;
+
+    /// An OpenID Connect token that came beside the others. This crate never reads it: it is no proof of who somebody is.
+    IdToken, "id token", 16384;
+
+    /// What allows an OAuth client to be changed or deleted that was registered by a program (RFC 7592).
+    RegistrationToken, "registration token", 16384;
+
+    /// The text of a secret whose kind its user knows: what a [`super::SecretSource`] gives. It may also hold spaces and non-ASCII characters;
+    /// whether they are allowed, its kind says.
+    SecretText, "secret", 16384;
 }
 
-fn check(what: &str, secret: &str) -> Result<()> {
+impl SecretText {
+    /// A secret of which no more is to be known than its text.
+    pub(crate) fn of(secret: &impl Expose) -> Self {
+        Self(SecretString::from(secret.expose()))
+    }
+}
+
+/// How the keys begin that tell by their first letters what they are, and what they are.
+const KNOWN: [(&str, &str); 3] = [
+    ("client-", "a client deployment key (`DeploymentKey`)"),
+    ("server-", "a server deployment key (`ServerDeploymentKey`)"),
+    ("amp_", "a personal access token (`PersonalAccessToken`)"),
+];
+
+/// Refuses a key that tells by its first letters that it is another one; `own` are the letters that this kind begins with, if any.
+pub(crate) fn check_swapped(what: &str, key: &str, own: Option<&str>) -> Result<()> {
+    for (letters, kind) in KNOWN {
+        if own != Some(letters) && key.starts_with(letters) {
+            return Err(Error::invalid(&[
+                what,
+                ": begins with `",
+                letters,
+                "`, so that it is ",
+                kind,
+                "; were two keys swapped?",
+            ]));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn check(what: &str, secret: &str, max: usize) -> Result<()> {
     if secret.is_empty() {
         return Err(Error::invalid(&[what, ": is empty"]));
     }
-    if secret.len() > 1024 {
-        return Err(Error::invalid(&[what, ": is longer than 1024 characters"]));
+    if secret.len() > max {
+        return Err(Error::invalid(&[what, ": is longer than ", &max.to_string(), " characters"]));
+    }
+    // A client's secret is form-encoded before it is sent (RFC 6749 §2.3.1), so that it may hold more; and so may what can be one.
+    if ["client secret", "secret"].contains(&what) && !secret.chars().any(char::is_control) {
+        return Ok(());
     }
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::invalid(&[what, ": holds white space, a control character or a non-ASCII one"]));

@@ -1,11 +1,11 @@
 //! Stores: they own a record's bytes from `track` until its outcome is known. After `context`, beside `pipeline`.
 
-#[cfg(all(not(any(target_family = "wasm", unix)), feature = "disk"))]
+#[cfg(all(not(any(target_family = "wasm", unix)), any(feature = "disk", feature = "oauth")))]
 #[path = "access/elsewhere.rs"]
-mod access;
-#[cfg(all(not(target_family = "wasm"), unix, feature = "disk"))]
+pub(crate) mod access;
+#[cfg(all(not(target_family = "wasm"), unix, any(feature = "disk", feature = "oauth")))]
 #[path = "access/unix.rs"]
-mod access;
+pub(crate) mod access;
 #[cfg(all(not(target_family = "wasm"), feature = "disk"))]
 mod disk;
 #[cfg(not(all(not(target_family = "wasm"), feature = "disk")))]

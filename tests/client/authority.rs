@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{
     ServerConfig, SupportedProtocolVersion,
     crypto::ring,
@@ -47,7 +47,8 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    pub(crate) fn server(&self, identity: Identity<'_>) -> Arc<ServerConfig> {
+    /// A certificate and its key.
+    pub(crate) fn certify(&self, identity: &Identity<'_>) -> (Certificate, KeyPair) {
         let names: Vec<_> = identity.names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         if identity.has_expired {
@@ -55,12 +56,17 @@ impl Authority {
             params.not_after = date_time_ymd(2021, 1, 1);
         }
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().der().clone();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    pub(crate) fn server(&self, identity: Identity<'_>) -> Arc<ServerConfig> {
+        let (certificate, key) = self.certify(&identity);
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(identity.versions)
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate], PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())));
+            .with_single_cert(vec![certificate.der().clone()], key);
         Arc::new(config.unwrap())
     }
 }

@@ -9,7 +9,11 @@ use std::{
 
 use amplitude_sdk::{
     Client, Config, Event, Flow, Plugin, PluginError, ProjectKey,
-    server::{ExportRange, IngestOptions, Options},
+    server::{
+        AnyCredential, AuthEvent, CanVerify, ExportRange, FileSecret, IngestOptions, ManagementKey, Options, OrgKey, OrgPair,
+        OrgSecretKey, PersonalAccessToken, ProfileKey, ScimKey, SecretChain, SecretFn, SecretKey, SecretText,
+        ServerDeploymentKey, UsageMonitor,
+    },
 };
 use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
 
@@ -147,8 +151,8 @@ fn child_with_a_secret() {
     let client = server::Client::with_options(secret, Options::new().base_url("http://127.0.0.1:1")).unwrap();
     show(block_on(client.export(range())));
     show(block_on(client.ingest(&mut [event("user123")], IngestOptions::new().with_secret())));
-    show(server::SecretKey::new(format!("{SENTINEL} ")));
-    show(server::SecretKey::new(SENTINEL.repeat(100)));
+    show(SecretKey::new(format!("{SENTINEL} ")));
+    show(SecretKey::new(SENTINEL.repeat(100)));
     println!("done");
 }
 
@@ -162,6 +166,114 @@ fn no_log_no_error_and_no_debug_text_shows_a_secret() {
     }
     assert_eq!(found_in(&said, SENTINEL), Vec::<String>::new());
     // The key is no secret, but a log is not where one looks for it.
+    assert_eq!(found_in(&said, KEY), Vec::<String>::new());
+}
+
+/// Has a credential refused, in every way that a server has, and prints all that comes of it.
+fn try_out<C: CanVerify + fmt::Debug>(credential: C) {
+    let texts = ["", "expired", "revoked", "region", "<html>"].map(|why| format!("{why} {SENTINEL}"));
+    let mut answers: Vec<_> =
+        [401, 403].iter().flat_map(|status| texts.clone().map(|text| Answer::Say(*status, "text/plain", text))).collect();
+    for error in ["invalid_token", "insufficient_scope"] {
+        let challenge = format!("www-authenticate: Bearer error=\"{error}\", error_description=\"{SENTINEL}\"");
+        answers.extend([401, 403].map(|status| Answer::Header(status, challenge.clone())));
+    }
+    answers
+        .extend([200, 400, 429, 500].map(|status| Answer::Say(status, "application/json", format!("{{\"x\":\"{SENTINEL}\"}}"))));
+    answers.extend([Answer::Header(302, format!("location: http://127.0.0.1:1/{SENTINEL}")), Answer::HangUp]);
+    let count = answers.len();
+    let stub = Stub::start(answers);
+    println!("{credential:?} {credential:#?}");
+    let monitor = UsageMonitor::new();
+    let options = Options::new().base_url(stub.base_url()).usage(monitor.clone());
+    let options = options.observer(|event: &AuthEvent<'_>| println!("{event:?} {event:#?}"));
+    println!("{options:?} {options:#?}");
+    let client = server::Client::with_options(credential, options).unwrap();
+    println!("{client:?} {client:#?}");
+    for _ in 0..count {
+        show(block_on(client.verify()));
+    }
+    println!("{monitor:?} {} {:?}", monitor.report(), monitor.report());
+    let sent: Vec<_> = stub.seen().iter().map(|request| format!("{:?}", request.headers)).collect();
+    assert!(sent.len() >= count && sent.iter().all(|headers| is_sent(headers)), "the secret was not sent");
+}
+
+/// As it is, or within Basic.
+fn is_sent(headers: &str) -> bool {
+    !found_in(headers, SENTINEL).is_empty()
+}
+
+#[test]
+fn child_with_every_credential() {
+    if !is_child() {
+        return;
+    }
+    print_logs();
+    let of = |prefix: &str| format!("{prefix}{SENTINEL}");
+    let secret = || SecretKey::new(SENTINEL).unwrap();
+    try_out(pair(SENTINEL));
+    try_out(ProfileKey::new(secret()));
+    try_out(OrgPair::new(OrgKey::new(KEY).unwrap(), OrgSecretKey::new(SENTINEL).unwrap()));
+    try_out(ScimKey::new(SENTINEL).unwrap());
+    try_out(ServerDeploymentKey::new(of("server-")).unwrap());
+    try_out(ManagementKey::new(SENTINEL).unwrap());
+    try_out(PersonalAccessToken::new(of("amp_")).unwrap());
+    try_out(AnyCredential::from(ManagementKey::new(SENTINEL).unwrap()));
+
+    // From sources, with a way back to another secret.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, SENTINEL).unwrap();
+    try_out(ProfileKey::from_source(FileSecret::new(&path)));
+    let number = std::sync::atomic::AtomicUsize::new(0);
+    try_out(ScimKey::from_source(SecretFn::new("a closure", move || {
+        let secret = format!("{SENTINEL}{}", number.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        async move { Ok(secret) }
+    })));
+    try_out(ManagementKey::from_source(SecretChain::new(SecretText::new(SENTINEL).unwrap())));
+    #[cfg(feature = "oauth")]
+    {
+        use amplitude_sdk::server::{AccessToken, OAuth, ProjectBearer, Scope, StaticToken};
+        let token = StaticToken::new(AccessToken::new(SENTINEL).unwrap(), amplitude_sdk::Region::Us).host("127.0.0.1");
+        println!("{token:?} {token:#?}");
+        let scope = Scope::new("reads").unwrap();
+        let bearer = ProjectBearer::new(OAuth::new(token.clone().granting([scope.clone()])), scope);
+        println!("{bearer:?} {bearer:#?}");
+        try_out(OAuth::new(token));
+        let stub = Stub::start([401, 403].map(|status| Answer::Say(status, "text/plain", SENTINEL.to_owned())));
+        let client = server::Client::with_options(bearer, Options::new().base_url(stub.base_url())).unwrap();
+        for _ in 0..2 {
+            show(block_on(client.export(ExportRange::parse("20260101T00", "20260101T23").unwrap())));
+        }
+        assert!(stub.seen().iter().all(|request| is_sent(&format!("{:?}", request.headers))));
+    }
+
+    // What is refused where it is given.
+    let spoiled = format!("{SENTINEL} ");
+    show(ScimKey::new(spoiled.clone()));
+    show(ManagementKey::new(of("server-")));
+    show(PersonalAccessToken::new(of("client-")));
+    show(ServerDeploymentKey::new(of("client-")));
+    show(OrgSecretKey::new(of("amp_")));
+    show(OrgKey::new(spoiled.clone()));
+    std::fs::write(&path, &spoiled).unwrap();
+    let file = ManagementKey::from_source(FileSecret::new(&path));
+    show(block_on(server::Client::with_options(file, Options::new().base_url("http://127.0.0.1:1")).unwrap().verify()));
+    show(ManagementKey::from_lookup(|_| Some(spoiled.clone())));
+    show(ManagementKey::from_lookup(|name| (name == "AMPLITUDE_MANAGEMENT_KEY").then(|| spoiled.clone())));
+    println!("done");
+}
+
+#[test]
+fn t_r3_no_credential_of_any_kind_shows_in_logs_errors_events_or_debug_texts() {
+    let said = child("child_with_every_credential");
+    assert!(said.contains("\ndone\n"));
+    for part in
+        ["TRACE hyper", "CredentialRefused", "SecretReloaded", "was revoked or deleted", "were two keys swapped?", "1 requests"]
+    {
+        assert!(said.contains(part), "{part} is not there, so that nothing is proven");
+    }
+    assert_eq!(found_in(&said, SENTINEL), Vec::<String>::new());
     assert_eq!(found_in(&said, KEY), Vec::<String>::new());
 }
 

@@ -4,8 +4,13 @@
 
 mod answers;
 mod authority;
+#[cfg(feature = "oauth")]
+mod bearer;
 mod capabilities;
 mod configuration;
+mod credentials;
+#[cfg(feature = "emulator")]
+mod emulated;
 #[cfg(unix)]
 mod environment;
 mod ingest;
@@ -14,9 +19,11 @@ mod plugins;
 mod proxy;
 mod queue;
 mod regions;
+mod rotation;
 mod runtimes;
 mod support;
 mod tls;
+mod usage;
 
 use std::{
     future::Future,

@@ -53,10 +53,11 @@ fn check_accepted(stub: &Stub, told: Told<'_>) {
     assert_eq!((stub.seen().len(), stub.refusals()), (2, vec![]));
 }
 
-/// Both refuse, for that reason, and send nothing.
-fn check_refused(stub: &Stub, told: Told<'_>, reason: &str) {
+/// Both refuse, for that reason, and send nothing. `advice` is what the server's client says about it.
+fn check_refused(stub: &Stub, told: Told<'_>, reason: &str, advice: &str) {
     let error = ingest(told.options(stub.base_url())).unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Transport, true));
+    assert!(error.to_string().contains(advice), "{error}");
     assert!(format!("{error:?}").contains(reason), "{reason} is not in {error:?}");
     let before = stub.refusals().len();
 
@@ -76,7 +77,7 @@ fn an_authority_is_trusted_when_it_is_added() {
     check_accepted(&Stub::start_tls(authority.server(Identity::default()), []), told);
     let other = Authority::new();
     let of_other = Stub::start_tls(other.server(Identity::default()), []);
-    check_refused(&of_other, told, "UnknownIssuer");
+    check_refused(&of_other, told, "UnknownIssuer", "`Options::add_root_certificate` adds one");
     // Several may be added, one after the other or in one text.
     let both = [authority.pem.as_str(), other.pem.as_str()].concat();
     let one_by_one =
@@ -90,16 +91,21 @@ fn expired_certificates_and_those_of_another_host_are_refused() {
     let authority = Authority::new();
     let told = Told { trusts: &authority, allows_tls_1_2: false };
     let expired = authority.server(Identity { has_expired: true, ..Identity::default() });
-    check_refused(&Stub::start_tls(expired, []), told, "Expired");
+    check_refused(&Stub::start_tls(expired, []), told, "Expired", "has expired");
     let of_another = authority.server(Identity { names: &["api2.amplitude.com"], ..Identity::default() });
-    check_refused(&Stub::start_tls(of_another, []), told, "NotValidForName");
+    check_refused(&Stub::start_tls(of_another, []), told, "NotValidForName", "is for another host");
 }
 
 #[test]
 fn tls_1_2_is_refused_unless_it_is_allowed() {
     let authority = Authority::new();
     let old = || Stub::start_tls(authority.server(Identity { versions: &[&TLS12], ..Identity::default() }), []);
-    check_refused(&old(), Told { trusts: &authority, allows_tls_1_2: false }, "ProtocolVersion");
+    check_refused(
+        &old(),
+        Told { trusts: &authority, allows_tls_1_2: false },
+        "ProtocolVersion",
+        "`Options::allow_tls_1_2` lowers the floor",
+    );
     check_accepted(&old(), Told { trusts: &authority, allows_tls_1_2: true });
     for versions in [&[&TLS13][..], &[&TLS12, &TLS13]] {
         for allows_tls_1_2 in [false, true] {

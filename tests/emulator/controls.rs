@@ -192,18 +192,32 @@ fn program(arguments: &[&str]) -> Command {
 
 #[test]
 fn the_program_says_where_it_listens() {
-    let arguments = ["--port", "0", "--throttle", "documented", "--export-delay", "1", "--project", "some-key:some-secret:eu"];
+    let project = ["--port", "0", "--throttle", "documented", "--export-delay", "1", "--project", "some-key:some-secret:eu"];
+    let client = ["--client", "app::us:https://app.example/", "--client", "app::us:http://127.0.0.1/", "--consent", "grant"];
+    let account =
+        ["--service-account", "robot:some-secret:us", "--credential", "org:us:key:secret", "--credential", "pat:eu:amp_x"];
+    let times = ["--access-lifetime", "10", "--refresh-lifetime", "20", "--device-interval", "1"];
+    let switches = ["--registration-management", "on", "--public-revocation", "off"];
+    let arguments = [&project[..], &client, &account, &times, &switches].concat();
     let mut child = program(&arguments).spawn().expect("the program");
     let line = BufReader::new(child.stdout.take().expect("a pipe")).lines().next().expect("a line").expect("text");
     let address = line.strip_prefix("listening on http://").expect("an address").to_owned();
-    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
     use std::io::{Read as _, Write as _};
-    stream.write_all(b"GET /_emulator/state HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
+        write!(stream, "GET /_emulator/{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").expect("a request");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    };
+    let (answer, oauth) = (get("state"), get("oauth"));
     child.kill().expect("it runs");
     child.wait().expect("it ends");
     assert!(answer.contains(r#""some-key":{"#), "{answer}");
+    assert!(
+        oauth.contains(r#""redirect_uris":["https://app.example/","http://127.0.0.1/"]"#) && oauth.contains("robot"),
+        "{oauth}"
+    );
 }
 
 #[test]
@@ -219,6 +233,18 @@ fn the_program_refuses_what_it_does_not_know() {
         (&["--project", ":sentinel:us"], "--project: a key is empty"),
         (&["--project", "a:sentinel:mars"], "--project: region"),
         (&["--project", "a:sentinel:us", "--project", "a:sentinel:eu", "--port", "0"], "the same API key"),
+        (&["--credential", "sentinel:us"], "--credential: must be KIND:REGION:VALUE"),
+        (&["--credential", "password:us:sentinel"], "--credential: the kind"),
+        (&["--credential", "org:us:sentinel"], "--credential: the value"),
+        (&["--credential", "scim:mars:sentinel"], "--credential: region"),
+        (&["--client", "a:sentinel:us"], "--client: must be ID:SECRET:REGION:URI"),
+        (&["--client", "a:sentinel:us:http://app.example/", "--port", "0"], "redirect URI"),
+        (&["--client", "a::us:https://app.example/", "--service-account", "a:sentinel:us", "--port", "0"], "client id"),
+        (&["--service-account", "a:sentinel"], "--service-account: must be ID:SECRET:REGION"),
+        (&["--service-account", "a::us"], "--service-account: the secret is empty"),
+        (&["--consent", "maybe"], "--consent maybe: must be ask, grant or deny"),
+        (&["--access-lifetime", "-1"], "--access-lifetime -1: must be a number of seconds"),
+        (&["--public-revocation", "yes"], "--public-revocation yes: must be on or off"),
     ] {
         let output = program(arguments).output().expect("the program");
         let error = String::from_utf8_lossy(&output.stderr).into_owned();

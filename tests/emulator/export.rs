@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::support::*;
 
-fn authorization(scheme: &str, credentials: &str) -> String {
+pub(crate) fn authorization(scheme: &str, credentials: &str) -> String {
     format!("authorization: {scheme} {}\r\n", base64::engine::general_purpose::STANDARD.encode(credentials))
 }
 

@@ -8,5 +8,6 @@ mod hostile;
 mod identify;
 mod ingestion;
 mod limits;
+mod oauth;
 mod refusals;
 mod support;

@@ -16,12 +16,19 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// In lower case.
     pub(crate) head: String,
+    sent: String,
     pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The value of a header, as it was sent.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.sent.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -54,15 +61,16 @@ fn exchange(emulator: &Emulator, bytes: &[u8], ends: bool) -> Option<Reply> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
+    let sent = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let head = sent.to_lowercase();
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Reply { status, head, body: answer[end + 4..].to_vec() })
+    Some(Reply { status, head, sent, body: answer[end + 4..].to_vec() })
 }
 
 /// A request with its length.
 pub(crate) fn try_ask(emulator: &Emulator, line: &str, headers: &str, body: &[u8]) -> Option<Reply> {
-    let head =
-        format!("{line} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+    let host = if headers.contains("host: ") { "" } else { "host: localhost\r\n" };
+    let head = format!("{line} HTTP/1.1\r\n{host}connection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
     raw(emulator, &[head.as_bytes(), body].concat())
 }
 

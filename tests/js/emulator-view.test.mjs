@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { KEY, emulator, launch, open } from './support.mjs'
+import { KEY, emulator, launch, lowestContrast, open } from './support.mjs'
 
 const timeout = 60_000
 const browser = await launch({ after })
@@ -58,27 +58,7 @@ test('the live view fits a phone and a desk, and can be read in light and dark',
   }
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme })
-    // WCAG 2: the contrast of each text with what is behind it.
-    const lowest = await page.evaluate(() => {
-      const channel = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
-      const luminance = (color) => {
-        const canvas = document.createElement('canvas').getContext('2d')
-        canvas.fillStyle = color
-        canvas.fillRect(0, 0, 1, 1)
-        const [red, green, blue] = [...canvas.getImageData(0, 0, 1, 1).data].map((value) => channel(value / 255))
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-      }
-      const behind = (node) => {
-        const color = getComputedStyle(node).backgroundColor
-        return color === 'rgba(0, 0, 0, 0)' ? behind(node.parentElement) : color
-      }
-      const texts = [...document.querySelectorAll('h1, h2, dt, dd, summary *, pre, li *, #link')]
-      const contrast = (node) => {
-        const [low, high] = [luminance(getComputedStyle(node).color), luminance(behind(node))].sort((a, b) => a - b)
-        return (high + 0.05) / (low + 0.05)
-      }
-      return Math.min(...texts.map(contrast))
-    })
+    const lowest = await lowestContrast(page, 'h1, h2, dt, dd, summary *, pre, li *, #link')
     assert.ok(lowest >= 4.5, `${colorScheme}: ${lowest}`)
   }
 })

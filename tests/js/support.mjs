@@ -179,6 +179,31 @@ export async function open(t, browser, url) {
   return page
 }
 
+/** WCAG 2: the lowest contrast of these texts with what is behind them. */
+export function lowestContrast(page, selector) {
+  return page.evaluate((selector) => {
+    const channel = (value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    const luminance = (color) => {
+      const canvas = document.createElement('canvas').getContext('2d')
+      canvas.fillStyle = color
+      canvas.fillRect(0, 0, 1, 1)
+      const [red, green, blue] = [...canvas.getImageData(0, 0, 1, 1).data].map((value) => channel(value / 255))
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+    const behind = (node) => {
+      const color = getComputedStyle(node).backgroundColor
+      return color === 'rgba(0, 0, 0, 0)' ? behind(node.parentElement) : color
+    }
+    const contrast = (node) => {
+      const [low, high] = [luminance(getComputedStyle(node).color), luminance(behind(node))].sort((a, b) => a - b)
+      return (high + 0.05) / (low + 0.05)
+    }
+    const texts = [...document.querySelectorAll(selector)]
+    if (!texts.length) throw new Error(`${selector}: there is none`)
+    return Math.min(...texts.map(contrast))
+  }, selector)
+}
+
 /** A folder that goes with the test. */
 export function folder(t) {
   const dir = mkdtempSync(join(tmpdir(), 'amplitude-sdk-'))

@@ -18,17 +18,19 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream;
-use reqwest::{Method, Response};
+use reqwest::Method;
 
 use self::lines::{Lines, Step};
 pub use self::{event::ExportedEvent, range::ExportRange};
 use crate::{
     Error, ErrorKind, Result, limits,
-    platform::http,
     server::{
         CanExport, Client, Credential,
-        client::{status_error, transport_error},
+        api::Api,
+        call::{Answer, Call},
+        client::{Pace, status_error, transport_error},
         runtime::Runtime,
+        usage::Meter,
     },
 };
 
@@ -82,45 +84,53 @@ impl<C: Credential> Client<C> {
             return Err(Error::invalid(&["range: is longer than the 365 days of one export; split it"]));
         }
         let (start, end) = range.texts();
-        let request = self.analytics(Method::GET, "/api/2/export")?.query(&[("start", start), ("end", end)]);
-        let response = self.send(request).await?;
-        if response.status().as_u16() == 200 {
-            return Ok(Export::Events(ExportedEvents {
-                runtime: self.runtime.clone(),
-                body: Some(Box::pin(response.bytes_stream())),
-                lines: Box::new(Lines::new()),
-                state: State::Open,
-            }));
+        let call = Call { api: Api::Analytics, method: Method::GET, path: "/api/2/export", pace: Pace::Patient, scope: None };
+        let answer = self.call(call, |request| request.query(&[("start", &start), ("end", &end)])).await?;
+        if answer.response.status().as_u16() != 200 {
+            return self.refusal(answer).await;
         }
-        self.runtime.run(refusal(response)).await
+        let Answer { response, meter } = answer;
+        Ok(Export::Events(ExportedEvents {
+            runtime: self.core.runtime.clone(),
+            meter,
+            body: Some(Box::pin(response.bytes_stream())),
+            lines: Box::new(Lines::new()),
+            state: State::Open,
+        }))
+    }
+
+    /// What a status other than 200 means. 400 and 404 have a documented meaning, which a web page of something in between must not borrow.
+    async fn refusal(&self, answer: Answer) -> Result<Export> {
+        let (status, error) = (answer.response.status().as_u16(), status_error(&answer.response));
+        if status == 504 {
+            let split = "Amplitude could not make the export in time; split its range";
+            return Err(Error::new(ErrorKind::Status, split).with_status(504));
+        }
+        if status != 400 && status != 404 {
+            return Err(error);
+        }
+        let body = self.core.read(answer, MAX_REFUSAL_BYTES).await?;
+        if is_no_data(status, &body) {
+            return Ok(Export::NoData);
+        }
+        if status == 400 && !is_page(&body) {
+            // The range was checked before it was sent, so that this is the other documented reason.
+            return Err(Error::new(ErrorKind::TooLarge, "the export is larger than 4 GB; split its range").with_status(400));
+        }
+        Err(error)
     }
 }
 
 /// A page of a proxy or of a load balancer explains itself within this.
 const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
-/// What a status other than 200 means. 400 and 404 have a documented meaning, which a web page of something in between must not borrow.
-async fn refusal(response: Response) -> Result<Export> {
-    let (status, error) = (response.status().as_u16(), status_error(&response));
-    if status == 504 {
-        return Err(
-            Error::new(ErrorKind::Status, "Amplitude could not make the export in time; split its range").with_status(504)
-        );
-    }
-    if status != 400 && status != 404 {
-        return Err(error);
-    }
-    let body = http::read_capped(response, MAX_REFUSAL_BYTES).await.map_err(transport_error)?;
-    let body = body.to_lowercase();
-    let is_page = body.trim_start().starts_with('<');
-    match status {
-        404 if !is_page || body.contains("raw data files were not found") => Ok(Export::NoData),
-        // The range was checked before it was sent, so that this is the other documented reason.
-        400 if !is_page => {
-            Err(Error::new(ErrorKind::TooLarge, "the export is larger than 4 GB; split its range").with_status(400))
-        }
-        _ => Err(error),
-    }
+/// Whether an answer is Amplitude's own 404, with which it says that there is nothing to export.
+pub(super) fn is_no_data(status: u16, body: &str) -> bool {
+    status == 404 && (!is_page(body) || body.to_lowercase().contains("raw data files were not found"))
+}
+
+fn is_page(body: &str) -> bool {
+    body.trim_start().starts_with('<')
 }
 
 /// The events of an export, as they arrive: a [`Stream`], with [`ExportedEvents::next`] for those who need no more of it.
@@ -131,6 +141,7 @@ async fn refusal(response: Response) -> Result<Export> {
 /// A file's checksum stands at its end: where it turns out to be wrong, the error comes behind the events of that file.
 pub struct ExportedEvents {
     runtime: Runtime,
+    meter: Meter,
     /// `None` when nothing more is expected from the server.
     body: Option<Body>,
     lines: Box<Lines>,
@@ -161,7 +172,10 @@ impl ExportedEvents {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let Some(body) = &mut self.body else { return Poll::Ready(Ok(())) };
         match ready!(self.runtime.poll(|| body.as_mut().poll_next(cx))) {
-            Some(Ok(bytes)) => self.lines.feed(&bytes),
+            Some(Ok(bytes)) => {
+                self.meter.received(bytes.len());
+                self.lines.feed(&bytes);
+            }
             Some(Err(error)) => return Poll::Ready(Err(transport_error(error))),
             None => self.state = State::Received,
         }

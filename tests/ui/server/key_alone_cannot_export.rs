@@ -10,6 +10,6 @@ fn main() {
     let mut events: [Event; 0] = [];
     drop(client.ingest(&mut events, IngestOptions::new()));
     let range = ExportRange::parse("20260101T00", "20260101T23").unwrap();
-    drop(client.export(range)); //~ E0277 `ProjectKey` cannot export events
+    drop(client.export(range)); //~ E0277 ProjectKey` cannot export events
     //~^ make the client from a `server::ProjectPair`
 }

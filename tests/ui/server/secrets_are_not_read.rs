@@ -8,6 +8,6 @@ fn main() {
     println!("{secret}"); //~ E0277 Display
     let _ = secret == secret.clone(); //~ E0369 `==`
     let _ = SecretKey::default(); //~ E0599 `default`
-    let _ = secret.expose(); //~ E0624 private
+    let _ = secret.expose(); //~ E0599 `expose`
     let _ = secret.0; //~ E0616 private
 }

@@ -1,0 +1,189 @@
+//! Credentials that are no project's, and what of a credential a request carries.
+
+use axum::http::{HeaderMap, header};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::{oauth::Scopes, sealed::Sealed, state::State};
+use crate::Region;
+
+/// A kind of credential beside projects and OAuth.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum CredentialKind {
+    /// An organisation's API key and secret key: Basic.
+    Org,
+    /// A SCIM key: Bearer.
+    Scim,
+    /// A client deployment key of Experiment, which is no secret: `Api-Key`.
+    ClientDeployment,
+    /// A server deployment key of Experiment: `Api-Key`.
+    ServerDeployment,
+    /// A management key of Experiment: Bearer.
+    Management,
+    /// A personal access token of the Developer API: `Bearer PAT=amp_...`.
+    PersonalAccessToken,
+}
+
+impl CredentialKind {
+    /// Its name in options and answers: `org`, `scim`, `client_deployment`, `server_deployment`, `management` or `pat`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Org => "org",
+            Self::Scim => "scim",
+            Self::ClientDeployment => "client_deployment",
+            Self::ServerDeployment => "server_deployment",
+            Self::Management => "management",
+            Self::PersonalAccessToken => "pat",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        use CredentialKind::*;
+        [Org, Scim, ClientDeployment, ServerDeployment, Management, PersonalAccessToken].into_iter().find(|it| it.name() == name)
+    }
+
+    fn is_sent_as(self, presented: &Presented) -> bool {
+        match presented {
+            Presented::Basic(..) => self == Self::Org,
+            Presented::ApiKey(_) => matches!(self, Self::ClientDeployment | Self::ServerDeployment),
+            Presented::Bearer(_) => matches!(self, Self::Scim | Self::Management),
+            Presented::PersonalAccessToken(_) => self == Self::PersonalAccessToken,
+            Presented::Nothing | Presented::Unreadable => false,
+        }
+    }
+}
+
+/// A credential that the emulator knows. Of its secret only a digest is kept.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Credential {
+    pub(super) kind: CredentialKind,
+    /// The public half of a pair; empty for others.
+    key: String,
+    secret: Sealed,
+    pub(super) region: Region,
+    pub(super) scopes: Scopes,
+}
+
+impl Credential {
+    /// A credential of that kind and region. That of [`CredentialKind::Org`] is `KEY:SECRET`. A personal access token may read: it has the
+    /// reading scopes of the Developer API.
+    pub fn new(kind: CredentialKind, secret: &str, region: Region) -> Self {
+        let (key, secret) = match (kind, secret.split_once(':')) {
+            (CredentialKind::Org, Some(pair)) => pair,
+            _ => ("", secret),
+        };
+        let scopes = match kind {
+            CredentialKind::PersonalAccessToken => Scopes::developer_reads(),
+            _ => Scopes::default(),
+        };
+        Self { kind, key: key.to_owned(), secret: Sealed::of(secret), region, scopes }
+    }
+}
+
+/// What stands in `Authorization`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Presented {
+    Nothing,
+    Basic(String, Sealed),
+    ApiKey(Sealed),
+    Bearer(Sealed),
+    PersonalAccessToken(Sealed),
+    Unreadable,
+}
+
+impl Presented {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::Nothing,
+            (Some(value), None) => value.to_str().ok().and_then(Self::read).unwrap_or(Self::Unreadable),
+            (Some(_), Some(_)) => Self::Unreadable,
+        }
+    }
+
+    fn read(value: &str) -> Option<Self> {
+        let (scheme, rest) = value.split_once(' ')?;
+        let rest = rest.trim_matches(' ');
+        if rest.is_empty() {
+            return None;
+        }
+        match scheme.to_ascii_lowercase().as_str() {
+            "basic" => {
+                let plain = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+                let (key, secret) = plain.split_once(':')?;
+                Some(Self::Basic(key.to_owned(), Sealed::of(secret)))
+            }
+            "api-key" => Some(Self::ApiKey(Sealed::of(rest))),
+            "bearer" => Some(match rest.strip_prefix("PAT=") {
+                Some(token) => Self::PersonalAccessToken(Sealed::of(token)),
+                None => Self::Bearer(Sealed::of(rest)),
+            }),
+            _ => None,
+        }
+    }
+
+    fn secret(&self) -> Option<&Sealed> {
+        match self {
+            Self::Basic(_, secret) | Self::ApiKey(secret) | Self::Bearer(secret) | Self::PersonalAccessToken(secret) => {
+                Some(secret)
+            }
+            Self::Nothing | Self::Unreadable => None,
+        }
+    }
+
+    /// The credential of that region that it is, where it is one of these.
+    pub(super) fn find<'a>(&self, known: &'a [Credential], region: Region) -> Option<&'a Credential> {
+        let key = if let Self::Basic(key, _) = self { key } else { "" };
+        known
+            .iter()
+            .find(|it| it.kind.is_sent_as(self) && it.region == region && it.key == key && Some(&it.secret) == self.secret())
+    }
+}
+
+/// Says which of the known credentials a request carries; where none, why, in Amplitude's words where those are public.
+pub(super) fn describe(state: &State, region: Region, presented: &Presented) -> Result<Value, &'static str> {
+    let now_ms = state.now_ms();
+    let told = |kind: &str, secret: &Sealed| json!({"kind": kind, "fingerprint": secret.to_string()});
+    if let Some(found) = presented.find(&state.credentials, region) {
+        return Ok(told(found.kind.name(), &found.secret));
+    }
+    match presented {
+        Presented::Basic(key, secret) if state.has_pair(key, secret, region) => Ok(told("project", secret)),
+        Presented::ApiKey(secret) if state.has_secret(secret, region) => Ok(told("secret_key", secret)),
+        Presented::Bearer(token) if state.oauth.access(region, token, now_ms).is_ok() => Ok(told("oauth", token)),
+        Presented::Nothing | Presented::Unreadable => Err("Missing Api-Key in Authorization header"),
+        Presented::ApiKey(_) => Err("Invalid Api-Key"),
+        _ => Err("no credential of this region is like this"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_read_or_refused() {
+        let of = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, value.parse().expect("a header's value"));
+            }
+            Presented::of(&headers)
+        };
+        let sealed = |text| Sealed::of(text);
+        assert_eq!(of(&[]), Presented::Nothing);
+        // "key:a:b"
+        assert_eq!(of(&["bAsIc a2V5OmE6Yg=="]), Presented::Basic("key".to_owned(), sealed("a:b")));
+        assert_eq!(of(&["Api-Key  abc"]), Presented::ApiKey(sealed("abc")));
+        assert_eq!(of(&["bearer abc"]), Presented::Bearer(sealed("abc")));
+        assert_eq!(of(&["Bearer PAT=amp_abc"]), Presented::PersonalAccessToken(sealed("amp_abc")));
+        for bad in [&["Bearer"][..], &["Bearer "], &["Basic a2V5"], &["Basic !"], &["Digest abc"], &["Bearer a", "Bearer b"]] {
+            assert_eq!(of(bad), Presented::Unreadable, "{bad:?}");
+        }
+    }
+}

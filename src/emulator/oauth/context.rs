@@ -1,0 +1,64 @@
+//! `GET /v1/context` of the Developer API: who a token is, and what it may.
+
+use axum::http::header;
+use serde_json::json;
+
+use super::{Asked, bearer::Challenge, grants::Flow, scopes::Scopes};
+use crate::emulator::{
+    answer::{Answer, Body},
+    credentials::Presented,
+    state::State,
+};
+
+/// The one organisation of the emulator.
+const ORG: (&str, &str) = ("900001", "Emulated Organisation");
+
+pub(super) fn context(state: &mut State, asked: &Asked) -> Answer {
+    let (oauth, region) = (&state.oauth, asked.region);
+    let presented = Presented::of(&asked.headers);
+    let found = match &presented {
+        Presented::Nothing => Err(oauth.missing(region)),
+        Presented::Bearer(token) => oauth
+            .access(region, token, state.now_ms())
+            .map(|(grant, scopes)| {
+                let kind = if grant.flow == Flow::ClientCredentials { "service_account" } else { "oauth" };
+                (grant.login_id.as_str(), kind, scopes)
+            })
+            .map_err(|refused| oauth.invalid(region, &refused)),
+        Presented::PersonalAccessToken(_) => match presented.find(&state.credentials, region) {
+            Some(token) => Ok((oauth.options.login_id.as_str(), "pat", &token.scopes)),
+            None => Err(oauth.invalid(region, &super::Refused::Unknown)),
+        },
+        _ => Err(oauth.malformed(region)),
+    };
+    match found {
+        Ok((_, _, scopes)) if !may_read(scopes) => problem(oauth.insufficient(region, "projects:read"), "insufficient_scope"),
+        Ok((login_id, auth_type, scopes)) => {
+            let (id, name) = ORG;
+            Answer::new(200, Body::Json(json!({"data": {
+                "object": "context",
+                "principal": {
+                    "object": "principal", "login_id": login_id, "org_id": id, "org_name": name, "auth_type": auth_type, "scopes": scopes,
+                },
+                "org": {"object": "org", "id": id, "name": name},
+            }})))
+            .unstored()
+        }
+        Err(challenge) => problem(challenge, "invalid_api_key"),
+    }
+}
+
+/// The coarse scopes stand for the granular ones.
+fn may_read(scopes: &Scopes) -> bool {
+    ["projects:read", "mcp:read", "mcp:write"].into_iter().any(|it| scopes.has(it))
+}
+
+fn problem(challenge: Challenge, code: &str) -> Answer {
+    let (status, detail) = (challenge.status(), challenge.description);
+    let title = if status == 403 { "Forbidden" } else { "Unauthorized" };
+    let body = json!({
+        "type": "about:blank", "title": title, "status": status, "detail": detail, "instance": "/v1/context", "error_code": code,
+        "retryable": false,
+    });
+    challenge.on(Answer::new(status, Body::Json(body)).with(header::CONTENT_TYPE, "application/problem+json"))
+}

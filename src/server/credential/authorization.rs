@@ -1,0 +1,122 @@
+//! What a request carries for a credential, and what is asked of a credential before each request.
+
+use reqwest::{
+    RequestBuilder,
+    header::{AUTHORIZATION, HeaderValue},
+};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::CredentialKind;
+#[cfg(feature = "oauth")]
+use crate::server::AccessToken;
+use crate::server::{Expose as _, Fingerprint, Scope, SecretText, api::Api, observer::Observers};
+
+/// A request that is about to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    pub(in crate::server) api: Api,
+    #[cfg_attr(not(feature = "oauth"), expect(dead_code, reason = "tokens alone are bound to hosts"))]
+    pub(in crate::server) url: &'a Url,
+    pub(in crate::server) observers: &'a Observers,
+}
+
+/// What one attempt of a request carries. `Debug` shows no secret.
+#[derive(Debug)]
+pub struct Authorization {
+    pub(in crate::server) kind: CredentialKind,
+    pub(in crate::server) fingerprint: Fingerprint,
+    /// Of the secret at its source, or of the token at its provider.
+    pub(super) version: u64,
+    /// What the credential has for this call, where it is not the API that names it.
+    pub(in crate::server) scope: Option<Scope>,
+    carried: Carried,
+}
+
+#[derive(Debug)]
+enum Carried {
+    /// The request's body names the key, or there is nothing to carry.
+    Nothing,
+    Basic(String, SecretText),
+    ApiKey(SecretText),
+    #[cfg(feature = "oauth")]
+    Bearer(AccessToken),
+    /// A bearer whose text has a word before it.
+    Prefixed(&'static str, SecretText),
+    /// The caller puts it into the body.
+    Body(SecretText),
+}
+
+impl Authorization {
+    pub(in crate::server) fn nothing(kind: CredentialKind, public: &str) -> Self {
+        Self { kind, fingerprint: Fingerprint::of(public), version: 0, scope: None, carried: Carried::Nothing }
+    }
+
+    /// `Api-Key` with a key that is public.
+    pub(super) fn public_api_key(kind: CredentialKind, key: SecretText) -> Self {
+        let fingerprint = Fingerprint::of(key.expose());
+        Self { kind, fingerprint, version: 0, scope: None, carried: Carried::ApiKey(key) }
+    }
+
+    pub(super) fn basic(kind: CredentialKind, user: &str, held: Held) -> Self {
+        Self::of(kind, held, |secret| Carried::Basic(user.to_owned(), secret))
+    }
+
+    pub(super) fn api_key(kind: CredentialKind, held: Held) -> Self {
+        Self::of(kind, held, Carried::ApiKey)
+    }
+
+    pub(super) fn bearer(kind: CredentialKind, prefix: &'static str, held: Held) -> Self {
+        Self::of(kind, held, |secret| Carried::Prefixed(prefix, secret))
+    }
+
+    pub(super) fn body(kind: CredentialKind, held: Held) -> Self {
+        Self::of(kind, held, Carried::Body)
+    }
+
+    #[cfg(feature = "oauth")]
+    pub(super) fn token(kind: CredentialKind, scope: Option<Scope>, token: AccessToken, generation: u64) -> Self {
+        let fingerprint = Fingerprint::of(token.expose());
+        Self { kind, fingerprint, version: generation, scope, carried: Carried::Bearer(token) }
+    }
+
+    fn of(kind: CredentialKind, held: Held, carry: impl FnOnce(SecretText) -> Carried) -> Self {
+        let Held { secret, fingerprint, version } = held;
+        Self { kind, fingerprint, version, scope: None, carried: carry(secret) }
+    }
+
+    /// Adds it to a request's headers, marked so that no log of the HTTP stack shows it.
+    pub(in crate::server) fn apply(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.carried {
+            Carried::Nothing | Carried::Body(_) => request,
+            Carried::Basic(user, secret) => request.basic_auth(user, Some(secret.expose())),
+            #[cfg(feature = "oauth")]
+            Carried::Bearer(token) => request.header(AUTHORIZATION, sensitive("Bearer ", token.expose())),
+            Carried::ApiKey(secret) => request.header(AUTHORIZATION, sensitive("Api-Key ", secret.expose())),
+            Carried::Prefixed(prefix, secret) => request.header(AUTHORIZATION, sensitive(prefix, secret.expose())),
+        }
+    }
+
+    /// The secret for the request's body, where it goes there.
+    pub(in crate::server) fn in_body(&self) -> Option<&SecretText> {
+        match &self.carried {
+            Carried::Body(secret) => Some(secret),
+            _ => None,
+        }
+    }
+}
+
+/// A secret as a source gave it.
+#[derive(Debug)]
+pub(in crate::server) struct Held {
+    pub(in crate::server) secret: SecretText,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) version: u64,
+}
+
+fn sensitive(scheme: &str, text: &str) -> HeaderValue {
+    let line = Zeroizing::new([scheme, text].concat());
+    let mut value = HeaderValue::from_str(&line).expect("secrets are visible ASCII by their types");
+    value.set_sensitive(true);
+    value
+}

@@ -1,0 +1,9 @@
+//! The engine over a server, a store and clocks of the tests' own.
+
+mod ends;
+mod executor;
+mod rig;
+mod server;
+mod simulation;
+mod store;
+mod units;

@@ -1,0 +1,55 @@
+//! Credentials against the emulator, which checks them as Amplitude's documentation says.
+
+use amplitude_sdk::{
+    ErrorKind, Event, ProjectKey, Region,
+    emulator::{Credential, CredentialKind, DEMO_KEY, DEMO_SECRET, Emulator},
+    server::{Client, CredentialError, IngestOptions, Options, PersonalAccessToken, ProjectPair, Refusal, SecretKey, scope},
+};
+
+use crate::block_on;
+
+const TOKEN: &str = "amp_fake00000000000000000000token";
+
+fn options(emulator: &Emulator) -> Options {
+    Options::new().base_url(emulator.url())
+}
+
+fn pair(secret: &str) -> ProjectPair {
+    ProjectPair::new(ProjectKey::new(DEMO_KEY).unwrap(), SecretKey::new(secret).unwrap())
+}
+
+fn reason(error: &amplitude_sdk::Error) -> &CredentialError {
+    std::error::Error::source(error).and_then(|source| source.downcast_ref()).expect("a credential's error")
+}
+
+#[test]
+fn a_projects_keys_are_verified_and_wrong_ones_are_not() {
+    let emulator = Emulator::builder().start().unwrap();
+    let client = Client::with_options(pair(DEMO_SECRET), options(&emulator)).unwrap();
+    block_on(client.verify()).unwrap();
+    let event = || [Event::builder("Product Purchased").user_id("user123").build().unwrap()];
+    block_on(client.ingest(&mut event(), IngestOptions::new())).unwrap();
+    block_on(client.verify()).unwrap();
+    let wrong = Client::with_options(pair("fake-and-wrong"), options(&emulator)).unwrap();
+    let error = block_on(wrong.verify()).unwrap_err();
+    assert!(matches!(reason(&error), CredentialError::Refused { .. }), "{error:?}");
+    // A key of the US does not open the EU.
+    let eu = Options::new().base_url(format!("{}/eu", emulator.url()));
+    let error = block_on(Client::with_options(pair(DEMO_SECRET), eu).unwrap().verify()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert!(error.to_string().contains("EU"), "{error}");
+}
+
+#[test]
+fn a_personal_access_token_tells_whose_it_is() {
+    let known = Credential::new(CredentialKind::PersonalAccessToken, TOKEN, Region::Us);
+    let emulator = Emulator::builder().credential(known).start().unwrap();
+    let client = |token: &str| Client::with_options(PersonalAccessToken::new(token).unwrap(), options(&emulator)).unwrap();
+    let context = block_on(client(TOKEN).context()).unwrap();
+    assert_eq!(context.auth_type, "pat");
+    assert!(context.scopes.contains(&scope::PROJECTS_READ), "{context:?}");
+    assert!(context.login_id.is_some() && context.org_id.is_some() && context.org_name.is_some(), "{context:?}");
+    block_on(client(TOKEN).verify()).unwrap();
+    let error = block_on(client("amp_unknown").context()).unwrap_err();
+    assert!(matches!(reason(&error), CredentialError::Refused { why: Refusal::Unknown, .. }), "{error:?}");
+}

@@ -1,0 +1,25 @@
+//! OAuth against a real authorization server (npm `oidc-provider`) over TLS, and against stubs for what no real one does. A test whose name
+//! begins with `t_` proves a requirement of a standard.
+
+#![cfg(all(not(target_family = "wasm"), feature = "oauth"))]
+
+#[path = "../client/authority.rs"]
+mod authority;
+#[cfg(all(target_os = "linux", feature = "open-browser"))]
+mod browser;
+mod canaille;
+mod code_flow;
+mod device;
+mod device_answers;
+mod discovery;
+mod flow;
+mod listener;
+mod login;
+mod registration;
+mod revocation;
+mod secrets;
+mod server;
+mod stores;
+mod stub;
+mod tokens;
+mod transport;
