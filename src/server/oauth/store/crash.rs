@@ -71,7 +71,7 @@ impl TokenStore for Stopping {
             self.reached(Point::Answered);
             if self.at == Point::HalfWritten {
                 let text = tokens.as_json();
-                drop(self.place.write(&text[..text.len() / 2])?);
+                self.place.write(&text[..text.len() / 2])?;
                 self.reached(Point::HalfWritten);
             }
             let draft = self.place.write(tokens.as_json())?;
