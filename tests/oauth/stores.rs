@@ -3,9 +3,12 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    pin::pin,
     process::{Command, Stdio},
     sync::Arc,
-    time::Duration,
+    task::{Context, Poll, Wake},
+    thread::{self, Thread},
+    time::{Duration, Instant},
 };
 
 use amplitude_sdk::server::oauth::{
@@ -99,30 +102,35 @@ async fn stores_keep_their_promises() {
     keeps_its_promises(Arc::new(EncryptedTokenStore::new(files, secret))).await;
 }
 
-/// As users do who bring no runtime of tokio's.
+/// An executor that is not tokio's.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut future = pin!(future);
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => thread::park_timeout(until - Instant::now()),
+        }
+        assert!(Instant::now() < until, "it never ends");
+    }
+}
+
 #[test]
 fn a_file_store_works_on_any_executor() {
     let (_folder, files) = folder();
-    let mut future = Box::pin(async move {
+    let generation = block_on(async move {
         let guard = files.lock(&key()).await.unwrap();
         files.save(&key(), &tokens(1), None).await.unwrap();
         drop(guard);
         files.load(&key()).await.unwrap().unwrap().generation()
     });
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&waker);
-    let generation = loop {
-        match future.as_mut().poll(&mut context) {
-            std::task::Poll::Ready(generation) => break generation,
-            std::task::Poll::Pending => std::thread::park_timeout(Duration::from_secs(30)),
-        }
-    };
     assert_eq!(generation, 1);
 }
 
