@@ -3,6 +3,7 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use zeroize::Zeroizing;
 
 use crate::{Error, Result};
 
@@ -25,8 +26,10 @@ macro_rules! secrets {
             /// # Errors
             /// [`crate::ErrorKind::Invalid`] that says what is wrong, without the secret.
             pub fn new(secret: impl Into<String>) -> Result<Self> {
-                // From here on the text is overwritten when it is dropped, a refused one too.
-                let secret = SecretString::from(secret.into());
+                // From here on the text is overwritten when it is dropped, a refused one too. A copy, because what was given may have room
+                // to spare, and to cut that off moves the text and leaves the old one behind.
+                let given = Zeroizing::new(secret.into());
+                let secret = SecretString::from(given.as_str());
                 check($what, secret.expose_secret(), $max)?;
                 $($never($what, secret.expose_secret(), None)?;)?
                 Ok(Self(secret))

@@ -15,6 +15,7 @@ mod discovery;
 mod flow;
 mod listener;
 mod login;
+mod processes;
 mod refresh;
 mod registration;
 mod revocation;

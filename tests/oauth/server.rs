@@ -100,6 +100,11 @@ impl Server {
         OAuthOptions::new().add_root_certificate(self.authority_pem.as_str())
     }
 
+    /// The certificate of who vouches for it.
+    pub(crate) fn authority_pem(&self) -> &str {
+        &self.authority_pem
+    }
+
     /// Registers a client, with what is beside the usual in `metadata`.
     pub(crate) async fn register(&self, metadata: Value) -> Registered {
         let mut wanted = json!({
