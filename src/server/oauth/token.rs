@@ -150,7 +150,8 @@ impl fmt::Debug for StoreGuard {
 
 /// Gives access tokens that are valid now.
 pub trait TokenProvider: Send + Sync + 'static {
-    /// A token. `rejected` is the generation of one that a server refused: it is not given again.
+    /// A token. `rejected` is the generation of one that a server refused: it is given again only where there is no other one and none can be
+    /// had, e.g. of a token that is just there.
     fn token(&self, rejected: Option<u64>) -> BoxFuture<'_, Result<Lease, AuthError>>;
 
     /// The scopes that were granted, as far as it is known.
