@@ -120,3 +120,45 @@ fn sensitive(scheme: &str, text: &str) -> HeaderValue {
     value.set_sensitive(true);
     value
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held() -> Held {
+        let secret = SecretText::new("sentinel").unwrap();
+        Held { fingerprint: Fingerprint::of(secret.expose()), secret, version: 0 }
+    }
+
+    #[test]
+    fn t_b8_every_header_with_a_secret_is_marked_and_no_url_holds_one() {
+        let kind = CredentialKind::ManagementKey;
+        let mut all = vec![
+            (Authorization::basic(kind, "key", held()), "Basic a2V5OnNlbnRpbmVs"),
+            (Authorization::api_key(kind, held()), "Api-Key sentinel"),
+            (Authorization::bearer(kind, "Bearer PAT=", held()), "Bearer PAT=sentinel"),
+        ];
+        #[cfg(feature = "oauth")]
+        {
+            let token = AccessToken::new("sentinel").unwrap();
+            all.push((Authorization::token(kind, None, token, 0), "Bearer sentinel"));
+        }
+        for (authorization, text) in all {
+            assert!(!format!("{authorization:?}").contains("sentinel"), "{authorization:?}");
+            let client = reqwest::Client::builder().tls_backend_preconfigured(no_tls()).build().unwrap();
+            let request = authorization.apply(client.get("https://example.com/path")).build().unwrap();
+            let header = &request.headers()[AUTHORIZATION];
+            assert!(header.is_sensitive() && header.to_str().unwrap() == text, "{text}");
+            assert_eq!((request.url().as_str(), request.headers().len()), ("https://example.com/path", 1));
+        }
+    }
+
+    /// Nothing is sent.
+    fn no_tls() -> rustls::ClientConfig {
+        rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth()
+    }
+}
