@@ -1,7 +1,8 @@
 //! Every number that Amplitude documents, once, with its source.
 //!
 //! Sources, all under `amplitude.com/docs`, as read on 2026-03-13 unless stated: (V2) HTTP V2 API, (Batch) Batch Event
-//! Upload API, (Limits) Limits, (Export) Export API, (Group) Group Identify API. (SDK) marks what Amplitude's own SDKs
+//! Upload API, (Limits) Limits, (Export) Export API, (Group) Group Identify API, (Cohorts)
+//! Behavioral Cohorts API. (SDK) marks what Amplitude's own SDKs
 //! enforce and no page states.
 
 /// Events in one request. (V2) (Batch)
@@ -68,5 +69,7 @@ pub const RESERVED_EVENT_TYPES: &[&str] = &[
 ];
 /// Days of one export's range. (Export)
 pub const EXPORT_DAYS: u64 = 365;
+/// Ids in one request that makes or changes a cohort. (Cohorts)
+pub const COHORT_IDS: usize = 100_000;
 /// Bytes of one export. (Export)
 pub const EXPORT_BYTES: u64 = 4_000_000_000;

@@ -71,7 +71,10 @@ impl Answer {
     /// What was wrong, for the live view.
     pub(super) fn error(&self) -> Option<String> {
         match &self.body {
-            Body::Json(body) => body["error"].as_str().map(str::to_owned),
+            Body::Json(body) => {
+                let error = &body["error"];
+                error.as_str().or_else(|| error["message"].as_str()).map(str::to_owned)
+            }
             Body::Text(text) if self.status >= 400 => Some(text.clone()),
             _ => None,
         }

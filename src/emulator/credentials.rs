@@ -4,7 +4,12 @@ use axum::http::{HeaderMap, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{oauth::Scopes, sealed::Sealed, state::State};
+use super::{
+    answer::Answer,
+    oauth::{self, Delegated, Scopes},
+    sealed::Sealed,
+    state::State,
+};
 use crate::Region;
 
 /// A kind of credential beside projects and OAuth.
@@ -142,6 +147,15 @@ impl Presented {
         known
             .iter()
             .find(|it| it.kind.is_sent_as(self) && it.region == region && it.key == key && Some(&it.secret) == self.secret())
+    }
+}
+
+/// The key of the project whose data a request may have: its API key and secret key, or a token that was granted this.
+pub(super) fn project_of(state: &State, region: Region, presented: &Presented, what: Delegated) -> Result<String, Answer> {
+    match presented {
+        Presented::Basic(key, secret) if state.has_pair(key, secret, region) => Ok(key.clone()),
+        Presented::Bearer(token) => oauth::permit(state, region, token, what),
+        _ => Err(Answer::text(401, "the API key or the secret key is wrong")),
     }
 }
 

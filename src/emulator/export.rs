@@ -11,8 +11,9 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{
     answer::{Answer, Body},
-    credentials::Presented,
-    oauth,
+    credentials::{self, Presented},
+    oauth::Delegated,
+    people::amplitude_id,
     project::{ProjectState, Stored, device_id},
     state::State,
     time,
@@ -33,11 +34,7 @@ fn find(state: &mut State, region: Region, presented: &Presented, query: &HashMa
     let now_ms = state.now_ms();
     let delay_ms = u64::try_from(state.export_delay.as_millis()).unwrap_or(u64::MAX);
     let limit = state.export_limit_bytes;
-    let key = match presented {
-        Presented::Basic(key, secret) if state.has_pair(key, secret, region) => key.clone(),
-        Presented::Bearer(token) => oauth::permit(state, region, token)?,
-        _ => return Err(Answer::text(401, "the API key or the secret key is wrong")),
-    };
+    let key = credentials::project_of(state, region, presented, Delegated::Events)?;
     let project = state.project_in(&key, region).ok_or_else(|| Answer::text(401, "the project is not known"))?;
     let hour = |name: &str| {
         query
@@ -109,11 +106,12 @@ const TEXTS: [(&str, &str); 17] = [
 
 fn exported(app: u64, stored: &Stored) -> Value {
     let event = &stored.event;
+    let who = event["user_id"].as_str().or_else(|| event["device_id"].as_str()).unwrap_or_default();
     let object = |name: &str| if event[name].is_object() { event[name].clone() } else { json!({}) };
     let uploaded = time::export_text(stored.received_ms);
     let happened = time::export_text(event["time"].as_u64().unwrap_or(stored.received_ms));
     let mut line = json!({
-        "app": app, "amplitude_id": amplitude_id(event), "uuid": uuid(stored), "device_id": event.as_object().map(device_id),
+        "app": app, "amplitude_id": amplitude_id(who), "uuid": uuid(stored), "device_id": event.as_object().map(device_id),
         "event_time": happened, "client_event_time": happened, "client_upload_time": uploaded, "server_received_time": uploaded,
         "server_upload_time": uploaded, "processed_time": uploaded,
         "event_properties": object("event_properties"), "user_properties": *stored.user_properties,
@@ -126,12 +124,6 @@ fn exported(app: u64, stored: &Stored) -> Value {
         line[exported] = event[name].clone();
     }
     line
-}
-
-/// The same person has the same number.
-fn amplitude_id(event: &Value) -> u64 {
-    let id = event["user_id"].as_str().or_else(|| event["device_id"].as_str()).unwrap_or_default();
-    fnv1a(id.as_bytes()) >> 12
 }
 
 fn uuid(stored: &Stored) -> String {

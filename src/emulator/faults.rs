@@ -16,6 +16,8 @@ pub enum Api {
     Identify,
     /// Export.
     Export,
+    /// Cohorts.
+    Cohorts,
     /// The token endpoints: of the MCP surface and of the Developer API.
     Token,
     /// The start of a device flow.

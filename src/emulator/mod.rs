@@ -1,5 +1,5 @@
-//! A local Amplitude, for demos and for tests that need neither an account nor a network: HTTP V2, Batch, Identify, Group Identify, Export
-//! and OAuth 2.0, as strict as the documentation, with faults on demand. It listens on loopback alone.
+//! A local Amplitude, for demos and for tests that need neither an account nor a network: HTTP V2, Batch, Identify, Group Identify, Export,
+//! Cohorts and OAuth 2.0, as strict as the documentation, with faults on demand. It listens on loopback alone.
 //!
 //! Its Rust API may change in any release. The same emulator is the program `amplitude-emulator`.
 //!
@@ -8,15 +8,15 @@
 //! | Amplitude's host | Here |
 //! | --- | --- |
 //! | `api2.amplitude.com`, `api.eu.` | `POST /2/httpapi`, `/batch`, `/identify`, `/groupidentify` |
-//! | `amplitude.com`, `analytics.eu.` | `GET /api/2/export`: Basic, or a bearer token with the scope for events |
+//! | `amplitude.com`, `analytics.eu.` | `GET /api/2/export`, `GET /api/3/cohorts`, `POST /api/3/cohorts/upload`, `/api/3/cohorts/membership`: Basic, or a bearer token with the scope for events or for cohorts |
 //! | `mcp.amplitude.com`, `mcp.eu.` | `/.well-known/oauth-protected-resource`, `/.well-known/oauth-authorization-server`, `/register`, `/authorize`, `/token`, `/revoke`; at `/mcp` its check of tokens, without tools |
 //! | `developer-api.amplitude.com`, `developer-api.eu.` | `/v1/auth/device-authorization`, `/v1/auth/token`, `GET /v1/context`; at `/activate` the page where a user enters a device's code |
 //!
 //! The issuer, and the protected resource, is the origin: `http://127.0.0.1:PORT`, of the EU region `http://127.0.0.1:PORT/eu`, whose
 //! documents are also at `/.well-known/oauth-authorization-server/eu` and `/.well-known/oauth-protected-resource/eu`.
 //!
-//! Of OAuth these are the emulator's own, because Amplitude publishes none or another thing: all lifetimes, the scopes `events:read` (Export
-//! takes tokens that have it, for the project that the user chose) and `cohorts:manage`, service accounts at `/token` (Amplitude's metadata
+//! Of OAuth these are the emulator's own, because Amplitude publishes none or another thing: all lifetimes, the scopes `events:read` for
+//! Export and `cohorts:manage` for cohorts (a token opens the project that the user chose), service accounts at `/token` (Amplitude's metadata
 //! does not list their grant either), and as options the management of registrations (RFC 7592) and revocation by public clients. Refresh
 //! tokens rotate; one that comes twice ends all that came of its consent. Tokens are random and kept as digests, in memory alone. There
 //! are no id tokens.
@@ -42,7 +42,7 @@
 //! | `POST /_emulator/reset` | forgets events, people, requests, faults, consents and tokens; projects, clients, silenced devices and the clock stay |
 //!
 //! Kinds of faults: `status` and `accept_then_status` with `status`, `delay` with `ms`, `hang_up`, `html`, `accept_then_hang_up`; for
-//! the API `ingestion`, `identify`, `export`, `token`, `device`, `revoke` or `context`.
+//! the API `ingestion`, `identify`, `export`, `cohorts`, `token`, `device`, `revoke` or `context`.
 //!
 //! Scripts of any origin may call the APIs of events, as at Amplitude. OAuth, the pages and what is below `/_emulator` are for their own
 //! origin alone, and pages and controls for the names `127.0.0.1`, `localhost` and `[::1]`.
@@ -68,6 +68,7 @@
 mod answer;
 mod body;
 mod check;
+mod cohorts;
 mod connection;
 mod credentials;
 mod export;

@@ -8,6 +8,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{properties::apply, throttle::Id};
+use crate::pipeline::fnv1a;
 
 type Properties = Map<String, Value>;
 
@@ -59,6 +60,11 @@ impl People {
         Some(id)
     }
 
+    /// The ids of users.
+    pub(super) fn users(&self) -> impl Iterator<Item = &str> {
+        self.properties.keys().filter_map(|id| if let Id::User(user) = id { Some(user.as_str()) } else { None })
+    }
+
     /// All of it as JSON.
     pub(super) fn describe(&self) -> Value {
         let mut devices: BTreeMap<&String, Vec<&String>> = BTreeMap::new();
@@ -84,6 +90,11 @@ impl People {
             .collect();
         json!({"users": users, "groups": groups})
     }
+}
+
+/// Amplitude's number for who has this id: the same person has the same.
+pub(super) fn amplitude_id(who: &str) -> u64 {
+    fnv1a(who.as_bytes()) >> 12
 }
 
 #[cfg(test)]

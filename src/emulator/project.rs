@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{Project, people::People, properties, throttle::Rates};
+use super::{Project, cohorts::Cohort, people::People, properties, throttle::Rates};
 use crate::{limits, pipeline::fnv1a};
 
 /// What a project has seen.
@@ -47,6 +47,7 @@ pub(super) struct ProjectState {
     pub(super) counts: Counts,
     pub(super) rates: Rates,
     pub(super) people: People,
+    pub(super) cohorts: Vec<Cohort>,
     stored: Vec<Stored>,
     /// When a device's insert id was first seen, in seconds.
     seen: HashMap<(String, String), u64>,
@@ -61,6 +62,7 @@ impl ProjectState {
             counts: Counts::default(),
             rates: Rates::default(),
             people: People::default(),
+            cohorts: Vec::new(),
             stored: Vec::new(),
             seen: HashMap::new(),
             file: None,

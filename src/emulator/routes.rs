@@ -15,6 +15,7 @@ use axum::{
 use super::{
     answer::{Answer, Body},
     body,
+    cohorts::{CohortCall, cohorts},
     connection::Cut,
     credentials::{self, Presented},
     export::export,
@@ -42,6 +43,13 @@ pub(super) fn router(state: Arc<Mutex<State>>) -> Router {
         .layer(middleware::from_fn(cross_origin));
     let of_region = api
         .merge(oauth::router())
+        .merge(
+            Router::new()
+                .route("/api/3/cohorts", get(serve_cohorts).layer(Extension(CohortCall::List)))
+                .route("/api/3/cohorts/upload", post(serve_cohorts).layer(Extension(CohortCall::Upload)))
+                .route("/api/3/cohorts/membership", post(serve_cohorts).layer(Extension(CohortCall::Membership)))
+                .method_not_allowed_fallback(not_allowed),
+        )
         .merge(Router::new().route("/_emulator/credential", get(show_credential)).layer(middleware::from_fn(own_pages_alone)));
     Router::new()
         .merge(of_region.clone())
@@ -202,6 +210,21 @@ async fn export_events(Shared(state): Emulated, ConnectInfo(cut): ConnectInfo<Cu
         query.map_or_else(|text| Answer::text(400, text), |query| export(state, region, &presented, &query))
     })
     .await
+}
+
+async fn serve_cohorts(
+    Shared(state): Emulated,
+    ConnectInfo(cut): ConnectInfo<Cut>,
+    Extension(asked): Extension<CohortCall>,
+    request: Request,
+) -> Response {
+    let mut call = Call::of(Some(Api::Cohorts), &request);
+    let presented = Presented::of(request.headers());
+    let body = body::read(request.into_body(), Endpoint::Batch.max_bytes()).await;
+    call.bytes = body.as_ref().map_or(0, Vec::len);
+    let region = call.region;
+    call.answer(&state, &cut, |state| body.map_or_else(|answer| answer, |body| cohorts(state, region, asked, &presented, &body)))
+        .await
 }
 
 async fn show_credential(Shared(state): Emulated, request: Request) -> Answer {

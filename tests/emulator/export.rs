@@ -49,7 +49,7 @@ fn time_of(hours: u64) -> String {
 }
 
 /// The names of an archive's members and the lines in them.
-fn unpack(archive: &[u8]) -> (Vec<String>, Vec<Value>) {
+pub(crate) fn unpack(archive: &[u8]) -> (Vec<String>, Vec<Value>) {
     let mut archive = zip::ZipArchive::new(Cursor::new(archive)).expect("a ZIP archive");
     let (mut names, mut lines) = (Vec::new(), Vec::new());
     for index in 0..archive.len() {

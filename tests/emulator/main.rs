@@ -2,6 +2,7 @@
 
 #![cfg(all(not(target_family = "wasm"), feature = "emulator"))]
 
+mod cohorts;
 mod controls;
 mod export;
 mod hostile;

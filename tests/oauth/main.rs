@@ -9,6 +9,8 @@ mod authority;
 mod browser;
 mod canaille;
 mod code_flow;
+#[cfg(feature = "emulator")]
+mod delegated;
 mod device;
 mod device_answers;
 mod discovery;

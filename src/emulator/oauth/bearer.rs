@@ -66,10 +66,22 @@ impl OAuth {
     }
 }
 
-/// The key of the project that a token with the scope for events was granted for.
-pub(in crate::emulator) fn permit(state: &State, region: Region, token: &Sealed) -> Result<String, Answer> {
+/// What of a project an application may have for a user who consented: the emulator's own.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::emulator) enum Delegated {
+    /// Its events, by Export.
+    Events,
+    /// Its cohorts.
+    Cohorts,
+}
+
+/// The key of the project that a token was granted this for.
+pub(in crate::emulator) fn permit(state: &State, region: Region, token: &Sealed, what: Delegated) -> Result<String, Answer> {
     let oauth = &state.oauth;
-    let scope = &oauth.catalogue.events;
+    let scope = match what {
+        Delegated::Events => &oauth.catalogue.events,
+        Delegated::Cohorts => &oauth.catalogue.cohorts,
+    };
     let refuse = |challenge: Challenge| {
         let answer = Answer::text(challenge.status(), challenge.description);
         challenge.on(answer)

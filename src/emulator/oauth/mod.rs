@@ -58,7 +58,10 @@ use self::{
     scopes::Catalogue,
     token::Code,
 };
-pub(super) use self::{bearer::permit, scopes::Scopes};
+pub(super) use self::{
+    bearer::{Delegated, permit},
+    scopes::Scopes,
+};
 use super::{
     answer::Answer,
     body,

@@ -80,6 +80,25 @@ fn t_b9_an_export_says_what_is_wrong_with_a_token() {
 }
 
 #[test]
+fn cohorts_are_for_who_was_granted_them() {
+    let emulator = granting();
+    let list = |headers: &str| ask(&emulator, "GET /api/3/cohorts", headers, b"");
+    let granted = |scope: &str| bearer(text(&tokens(&emulator, scope), "access_token"));
+    let manages = granted("cohorts:manage");
+    assert_eq!(list(&manages).status, 200);
+    let upload = json!({
+        "name": "a", "app_id": 100_001, "id_type": "BY_USER_ID", "ids": [], "owner": "ada@example.com", "published": true,
+    });
+    assert_eq!(ask(&emulator, "POST /api/3/cohorts/upload", &manages, upload.to_string().as_bytes()).status, 200);
+    assert_eq!(list(&manages).json()["cohorts"][0]["name"], "a");
+    let (status, challenge) = challenged(&list(&granted("events:read mcp:write")));
+    assert_eq!(status, 403);
+    assert!(challenge.contains("error=\"insufficient_scope\"") && challenge.contains("scope=\"cohorts:manage\""), "{challenge}");
+    let (status, challenge) = challenged(&list(&bearer("at_unknown")));
+    assert!(status == 401 && challenge.contains("error=\"invalid_token\""), "{challenge}");
+}
+
+#[test]
 fn the_scope_for_events_has_the_name_that_it_is_given() {
     let emulator = start_with(options().consent(Consent::Grant).event_scope("my:events").cohort_scope("my:cohorts"));
     let refused = authorize(&emulator, &[("scope", "events:read")]);
