@@ -38,6 +38,8 @@ OAuth 2.0, whose pages are /authorize and /activate:
                                 (ID::REGION:URI) it is public; the same ID again adds a redirect URI
   --service-account ID:SECRET:REGION
                                 a service account with the scopes mcp:read and events:read, repeatable
+  --scope NAME=MEANING          a scope that can be asked for beside Amplitude's, and what the
+                                consent page says of it, repeatable
   --consent ask|grant|deny      who answers for the user          [default: ask, on a page]
   --access-lifetime SECONDS     of an access token                [default: 3600]
   --refresh-lifetime SECONDS    of a refresh token                [default: 2592000]
@@ -94,6 +96,10 @@ fn run() -> Result<(), String> {
             "--credential" => builder = builder.credential(credential(&value)?),
             "--client" => add_client(&mut clients, &value)?,
             "--service-account" => oauth = oauth.service_account(service_account(&value)?),
+            "--scope" => {
+                let (name, meaning) = value.split_once('=').ok_or("--scope: must be NAME=MEANING")?;
+                oauth = oauth.scope(name, meaning);
+            }
             "--consent" => oauth = oauth.consent(consent(&value)?),
             "--access-lifetime" => oauth = oauth.access_lifetime(seconds(&name, &value)?),
             "--refresh-lifetime" => oauth = oauth.refresh_lifetime(seconds(&name, &value)?),
@@ -117,7 +123,7 @@ fn run() -> Result<(), String> {
     emulator.wait().map_err(|error| error.to_string())
 }
 
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 16] = [
     "--port",
     "--data",
     "--project",
@@ -127,6 +133,7 @@ const OPTIONS: [&str; 15] = [
     "--credential",
     "--client",
     "--service-account",
+    "--scope",
     "--consent",
     "--access-lifetime",
     "--refresh-lifetime",

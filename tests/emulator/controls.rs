@@ -198,19 +198,21 @@ fn the_program_says_where_it_listens() {
         ["--service-account", "robot:some-secret:us", "--credential", "org:us:key:secret", "--credential", "pat:eu:amp_x"];
     let times = ["--access-lifetime", "10", "--refresh-lifetime", "20", "--device-interval", "1"];
     let switches = ["--registration-management", "on", "--public-revocation", "off"];
-    let arguments = [&project[..], &client, &account, &times, &switches].concat();
+    let scopes = ["--scope", "projects:read=See = look", "--scope", "shop:read=Read the shop"];
+    let arguments = [&project[..], &client, &account, &times, &switches, &scopes].concat();
     let mut child = program(&arguments).spawn().expect("the program");
     let line = BufReader::new(child.stdout.take().expect("a pipe")).lines().next().expect("a line").expect("text");
     let address = line.strip_prefix("listening on http://").expect("an address").to_owned();
     use std::io::{Read as _, Write as _};
     let get = |path: &str| {
         let mut stream = std::net::TcpStream::connect(&address).expect("it listens");
-        write!(stream, "GET /_emulator/{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").expect("a request");
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer
     };
-    let (answer, oauth) = (get("state"), get("oauth"));
+    let (answer, oauth) = (get("/_emulator/state"), get("/_emulator/oauth"));
+    let metadata = get("/.well-known/oauth-authorization-server");
     child.kill().expect("it runs");
     child.wait().expect("it ends");
     assert!(answer.contains(r#""some-key":{"#), "{answer}");
@@ -218,6 +220,7 @@ fn the_program_says_where_it_listens() {
         oauth.contains(r#""redirect_uris":["https://app.example/","http://127.0.0.1/"]"#) && oauth.contains("robot"),
         "{oauth}"
     );
+    assert!(metadata.contains(r#""projects:read","shop:read""#), "{metadata}");
 }
 
 #[test]
@@ -242,6 +245,8 @@ fn the_program_refuses_what_it_does_not_know() {
         (&["--client", "a::us:https://app.example/", "--service-account", "a:sentinel:us", "--port", "0"], "client id"),
         (&["--service-account", "a:sentinel"], "--service-account: must be ID:SECRET:REGION"),
         (&["--service-account", "a::us"], "--service-account: the secret is empty"),
+        (&["--scope", "sentinel"], "--scope: must be NAME=MEANING"),
+        (&["--scope", "two scopes=x", "--port", "0"], "scope \"two scopes\": is none"),
         (&["--consent", "maybe"], "--consent maybe: must be ask, grant or deny"),
         (&["--access-lifetime", "-1"], "--access-lifetime -1: must be a number of seconds"),
         (&["--public-revocation", "yes"], "--public-revocation yes: must be on or off"),

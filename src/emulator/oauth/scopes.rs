@@ -122,7 +122,10 @@ impl Catalogue {
             (self.events.as_str(), "Read and export the events of one project"),
             (self.cohorts.as_str(), "Create and change the cohorts of one project"),
         ];
-        let more = self.more.iter().map(|(name, meaning)| (name.as_str(), meaning.as_str()));
+        // One that is documented for another surface has its place on this one once.
+        let is_new = |name: &str| documented.iter().all(|(known, _)| *known != name);
+        let more =
+            self.more.iter().map(|(name, meaning)| (name.as_str(), meaning.as_str())).filter(move |(name, _)| is_new(name));
         documented.iter().copied().chain(own).chain(more)
     }
 
