@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
+import { checkAccess } from './demo-access.mjs'
 
 const { chromium } = createRequire(new URL('../tests/js/package.json', import.meta.url))('playwright-core')
 const [demo, emulator] = process.argv.slice(2)
@@ -19,15 +20,16 @@ const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || 
 const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce' })
 page.setDefaultTimeout(15_000)
 
-// What the page must not do: break, break its own policy, or ask anybody but its own server.
-const EXPECTED_ERRORS = [/net::ERR_EMPTY_RESPONSE/, /status of 400 \(Bad Request\)/, /track: price is NaN, not JSON/, /user_id: is shorter than 5/]
+// What the page must not do: break, break its own policy, or ask anybody but its own server. The consent page is one that it leaves for.
+const EXPECTED_ERRORS = [/net::ERR_EMPTY_RESPONSE/, /status of 400 \(Bad Request\)/, /status of 403 \(Forbidden\)/, /track: price is NaN, not JSON/, /user_id: is shorter than 5/]
 const surprises = []
 page.on('pageerror', (error) => surprises.push(`an error in the page: ${error.message}`))
 page.on('console', (message) => {
   if (message.type() === 'error' && !EXPECTED_ERRORS.some((expected) => expected.test(message.text()))) surprises.push(message.text())
 })
 page.on('request', (request) => {
-  if (!request.url().startsWith(`${demo}/`)) surprises.push(`a request to ${request.url()}`)
+  const leaves = request.isNavigationRequest() && request.url().startsWith(`${emulator}/authorize`)
+  if (!leaves && !request.url().startsWith(`${demo}/`)) surprises.push(`a request to ${request.url()}`)
 })
 
 // --- what a visitor does, and the events that must come of it ----------------------------------------------------------
@@ -114,6 +116,19 @@ function asExpected(event) {
   const made = { type: event.event_type, user: event.user_id ?? null, properties: event.event_properties ?? event.user_properties }
   const fields = ['productId', 'price', 'quantity', 'revenue', 'currency'].filter((name) => name in event)
   return Object.assign(made, Object.fromEntries(fields.map((name) => [name, event[name]])))
+}
+
+async function fits(where) {
+  const before = page.viewportSize()
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 800 })
+    const over = await page.evaluate(() => document.scrollingElement.scrollWidth - innerWidth)
+    assert.equal(over, 0, `${where}: at ${width} pixels the page is ${over} too wide`)
+  }
+  await page.setViewportSize(before)
+  const nameless = await page.$$eval('button, input, select, a, progress', (all) =>
+    all.filter((it) => !it.closest('[hidden]') && !it.textContent.trim() && !it.ariaLabel && !it.labels?.length && !it.getAttribute('aria-labelledby')).map((it) => it.outerHTML))
+  assert.deepEqual(nameless, [], `${where}: every control has a name`)
 }
 
 async function check() {
@@ -217,14 +232,9 @@ async function check() {
   assert.match(await read('#export-note'), new RegExp(`^${readable.length} events in the last 24 hours, 1 of them`))
   assert.match(await read('#weight'), /4 files, [\d.]+ kB by gzip/)
 
-  for (const width of WIDTHS) {
-    await page.setViewportSize({ width, height: 800 })
-    const over = await page.evaluate(() => document.scrollingElement.scrollWidth - innerWidth)
-    assert.equal(over, 0, `at ${width} pixels the page is ${over} too wide`)
-  }
-  const nameless = await page.$$eval('button, input, select, a', (all) =>
-    all.filter((it) => !it.textContent.trim() && !it.ariaLabel && !it.labels?.length && !it.getAttribute('aria-labelledby')).map((it) => it.outerHTML))
-  assert.deepEqual(nameless, [], 'every control has a name')
+  await fits('with events')
+  const isEvent = (event) => event.event_type !== '$identify'
+  const told = await checkAccess({ page, demo, emulator, settled, fits, exported: async () => (await arrived()).filter(isEvent).length })
   assert.deepEqual(surprises, [], 'no surprise in the page')
 
   const sent = delivered + 2 + 1
@@ -232,6 +242,7 @@ async function check() {
   console.log(`demo: ${waited} of them waited while the line was cut, 1 was left to the next page`)
   console.log(`demo: ${state.accepted} arrived at the emulator, ${state.duplicated} twice; ${exported.length} were exported again, all but ${events.length - readable.length} Identify`)
   console.log(`demo: the page fits ${WIDTHS.join(', ')} pixels`)
+  console.log(`demo: delegated access: ${told}`)
   assert.equal(sent, state.accepted)
 }
 

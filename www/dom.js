@@ -25,6 +25,15 @@ export function drawing(name) {
   return svg
 }
 
+/** Uses a storage of the browser, where it lets us. */
+export function stored(storage, use) {
+  try {
+    return use(window[storage])
+  } catch {
+    // Without one, what would be kept lasts as long as the page.
+  }
+}
+
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false })
 
 export const time = (ms) => clock.format(ms)

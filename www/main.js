@@ -1,6 +1,7 @@
 // The page: starts the SDK as any page does, and gives its parts what they need of it.
 
 import { AmplitudeError, Identify, flush, getDeviceId, getSessionId, getUserId, identify, init, reset, setUserId, track } from './pkg/index.js'
+import { startAccess } from './access.js'
 import { ask, find, number } from './dom.js'
 import { startExport } from './export.js'
 import { startLine } from './line.js'
@@ -45,6 +46,7 @@ try {
   await init(projectKey, { serverUrl: '/collect', flushIntervalMs: 1200, onProgress: story.apply })
   person.show()
   await startLine()
+  await startAccess()
   document.documentElement.dataset.ready = ''
   await showWeight()
 } catch (error) {

@@ -1,10 +1,10 @@
 // The shop: products, one product in a dialog, the cart, and the events that they track.
 
-import { drawing, element, find } from './dom.js'
+import { drawing, element, find, stored } from './dom.js'
 import { CURRENCY, money, products } from './products.js'
 
 export function startShop(track) {
-  const cart = new Map()
+  const cart = lastCart()
   const dialog = find('#product')
   let shown
 
@@ -72,6 +72,8 @@ export function startShop(track) {
     find('#cart-foot').hidden = cart.size === 0
     find('#cart-total').textContent = money(total)
     find('#cart-count').textContent = [...cart.values()].reduce((sum, quantity) => sum + quantity, 0)
+    // Who leaves for another page and comes back finds the cart as it was.
+    stored('sessionStorage', (storage) => storage.setItem('cart', JSON.stringify([...cart].map(([{ id }, quantity]) => [id, quantity]))))
     // The lines are new; who steps through them by keyboard stays where he was.
     if (focused) [...document.querySelectorAll('#cart-lines button')].find((it) => it.getAttribute('aria-label') === focused)?.focus()
   }
@@ -94,4 +96,11 @@ export function startShop(track) {
   // A click beside the dialog closes it.
   dialog.addEventListener('click', (click) => click.target === dialog && dialog.close())
   show()
+}
+
+/** What this tab's last page had in it, of what there still is. */
+function lastCart() {
+  const of = ([id, quantity]) => [products.find((product) => product.id === id), quantity]
+  const kept = stored('sessionStorage', (storage) => JSON.parse(storage.getItem('cart')).map(of).filter(([product]) => product))
+  return new Map(kept)
 }
