@@ -133,7 +133,7 @@ test('a grant is used, refreshed and revoked, and no secret leaves the server', 
   assert.deepEqual((await who.post('/access/events')).body, { total: 3, kinds: { a: 2, b: 1 }, unreadable: [] })
   const lacks = await who.post('/access/account')
   assert.deepEqual(refused(lacks), [403, 'unauthorized'])
-  assert.equal(lacks.body.error.message, 'the token lacks scopes that this call needs: projects:read')
+  assert.equal(lacks.body.error.message, 'the token lacks scopes that this call needs: projects:read; ask the user for them')
 
   assert.equal((await who.post('/access/refresh')).status, 200)
   const { token } = (await who.view()).grant
@@ -168,7 +168,7 @@ test('a denial, and what the server cannot grant, are told in words', { timeout 
   }
   // Without its scope nothing is sent; without offline access nothing renews the token.
   await granted(who, it.url, ['cohorts:manage'])
-  assert.match((await who.post('/access/events')).body.error.message, /^the token lacks scopes that this call needs: events:read$/)
+  assert.match((await who.post('/access/events')).body.error.message, /^the token lacks scopes that this call needs: events:read; /)
   assert.ok(!(await who.view()).timeline.some(({ event }) => event === 'bearer_used'))
   assert.match((await who.post('/access/refresh')).body.error.message, /no refresh token/)
   assert.equal((await who.view()).grant.token.refreshable, false)

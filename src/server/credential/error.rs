@@ -109,9 +109,11 @@ impl fmt::Display for CredentialError {
                 write!(f, "{host} knows {kind} but does not allow this call: ask who manages the organization for the right")
             }
             Self::InsufficientScope { needed } if needed.is_empty() => {
-                f.write_str("the credential's scopes do not allow this call")
+                f.write_str("the credential's scopes do not allow this call: make one that has more")
             }
-            Self::InsufficientScope { needed } => write!(f, "the credential lacks scopes that this call needs: {needed}"),
+            Self::InsufficientScope { needed } => {
+                write!(f, "the credential lacks scopes that this call needs: {needed}; make one that has them")
+            }
             Self::BearerUndocumented { host } => write!(
                 f,
                 "{host} refuses the bearer token: Amplitude's public documentation shows bearer tokens only on the Developer API and \

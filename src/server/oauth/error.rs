@@ -206,7 +206,9 @@ impl fmt::Display for AuthError {
             Self::InsufficientScope { needed } if needed.is_empty() => {
                 f.write_str("the token's scopes do not allow this call: ask the user for more")
             }
-            Self::InsufficientScope { needed } => write!(f, "the token lacks scopes that this call needs: {needed}"),
+            Self::InsufficientScope { needed } => {
+                write!(f, "the token lacks scopes that this call needs: {needed}; ask the user for them")
+            }
             Self::ForeignHost { host } => write!(
                 f,
                 "the token is not for {host}: tokens go to the hosts of their resource alone, and tokens of an EU organization to EU \
