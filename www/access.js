@@ -158,9 +158,10 @@ function startLife() {
     const left = Math.max(0, Math.ceil((ends - performance.now()) / 1000))
     bar.max = lifetime
     bar.value = left
+    find('#token-ends').textContent = left ? 'Expires' : 'Expired'
     text.textContent = left
       ? `in ${Math.floor(left / 60)}:${String(left % 60).padStart(2, '0')}`
-      : refreshable ? 'it has; the next call gets a newer one first' : 'it has, and nothing renews it: revoke, and ask again'
+      : refreshable ? 'the next call gets a newer one first' : 'nothing renews it: revoke, and ask again'
   }
   setInterval(tick, 500)
 
@@ -169,7 +170,7 @@ function startLife() {
     lifetime = token?.lifetime_s
     refreshable = token?.refreshable
     bar.hidden = ends === undefined
-    if (token && ends === undefined) text.textContent = 'the server does not say'
+    if (token && ends === undefined) text.textContent = 'when the server says so'
     tick()
   }
 

@@ -115,9 +115,11 @@ async fn finish(access: &Access, session: &Arc<Session>, uri: &Uri, headers: &He
         false => format!("You consented to less than {NAME} asked for: without {}.", list(&missing)),
     };
     let grant = Grant::start(&app, tokens, &access.amplitude, listener).await?;
-    if let Some(before) = session.grant_anew(grant, Note::good(note)) {
-        // In another tab; two grants for one purpose are one too many.
-        before.give_up().await?;
+    // From another tab; two grants for one purpose are one too many.
+    if let Some(before) = session.grant_anew(grant, Note::good(note))
+        && let Err(error) = before.give_up().await
+    {
+        session.timeline.note("busy", format!("The tokens of before could not be revoked: {}.", with_causes(&error)));
     }
     Ok(())
 }
