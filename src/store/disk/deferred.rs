@@ -24,6 +24,10 @@ use crate::pipeline::{Header, RecordId, planted};
 const PAUSE_MS: u64 = 1000;
 const BYTES_A_PAUSE: u64 = 16 << 20;
 
+/// What a sweep keeps for the sake of those before it alone comes with them. It is looked for after a minute all the same: its lane may have
+/// been taken for another one, or those before it were given up.
+const BEHIND_MS: u64 = 60_000;
+
 /// The smallest set of lanes: 8 kB.
 const LEAST_WORDS: usize = 1024;
 
@@ -149,7 +153,7 @@ impl Deferred {
                 let header = Header { first_attempt, ..frame.header };
                 let waits = (space.waits)(&header);
                 if waits > 0 || kept.lanes.contains(header.lane()) {
-                    kept.add(id, &header, waits);
+                    kept.add(id, &header, if waits > 0 { waits } else { space.now_ms + BEHIND_MS });
                     return true;
                 }
                 if reading.bytes + bytes >= most {

@@ -71,6 +71,32 @@ fn who_waits_stays_on_the_disk_and_comes_in_order_when_it_is_time() {
 }
 
 #[test]
+fn who_only_comes_after_others_is_seldom_looked_for_before_it_is_their_time() {
+    const HOUR_MS: u64 = 3_600_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path());
+    for number in 0..10 {
+        // Of one device; the first one's user is over the quota.
+        let user = (number == 0).then_some(HOT);
+        let header = Header { user, device: Some(2), ..header(&text(number)) };
+        store.journal.append(&header, text(number).as_bytes()).unwrap();
+    }
+    store.learn();
+    let (mut now_ms, mut sweeps) = (0, 0);
+    let numbers = loop {
+        let waits = |header: &Header| if header.user == Some(HOT) && now_ms < HOUR_MS { HOUR_MS } else { 0 };
+        let (recalled, numbers) = store.recall_into(&Space { bytes: usize::MAX, crowded: true, waits: &waits, now_ms });
+        if !recalled.records.is_empty() {
+            break numbers;
+        }
+        sweeps += 1;
+        now_ms = now_ms.max(store.archive.sweep_at());
+    };
+    assert_eq!((numbers, now_ms), ((0..10).collect(), HOUR_MS));
+    assert!(sweeps <= 62, "{sweeps} in an hour");
+}
+
+#[test]
 fn a_sweep_takes_what_there_is_space_for_and_goes_on_from_there() {
     let dir = tempfile::tempdir().unwrap();
     let (mut store, ids) = store(dir.path());
