@@ -62,9 +62,13 @@ impl SecretSource for Source {
         state.invalidated.push(version);
         state.read = None;
     }
+
+    fn name(&self) -> &str {
+        "the-source-of-this-test"
+    }
 }
 
-/// The names of what happened.
+/// The names of what happened, and where a new secret comes from.
 type Events = Arc<Mutex<Vec<String>>>;
 
 async fn account(server: &Server, source: &Source) -> (ClientCredentials, String, Events) {
@@ -81,7 +85,10 @@ async fn account(server: &Server, source: &Source) -> (ClientCredentials, String
     let told = Arc::clone(&events);
     let options = server.options().observer(move |event: &AuthEvent<'_>| {
         let name = format!("{event:?}").split(' ').next().unwrap().to_owned();
-        told.lock().unwrap().push(name);
+        told.lock().unwrap().push(match event {
+            AuthEvent::SecretReloaded { source, .. } => format!("{name} {source}"),
+            _ => name,
+        });
     });
     let auth = ClientAuth::SecretPost(OAuthSecret::from_source(source.clone()));
     let client = OAuthClient::new(&registered.id, auth).unwrap();
@@ -105,7 +112,7 @@ async fn t_r10_a_secret_that_was_rotated_is_read_anew() {
     source.store("secret-2", None);
     server.change_secret(&id, "secret-2").await;
     account.token().await.unwrap();
-    assert_eq!(take(&events), ["CredentialRefused", "SecretReloaded", "TokenIssued"]);
+    assert_eq!(take(&events), ["CredentialRefused", "SecretReloaded the-source-of-this-test", "TokenIssued"]);
     assert_eq!(source.0.lock().unwrap().invalidated, [1]);
     account.token().await.unwrap();
     assert_eq!(take(&events), ["TokenIssued"]);
@@ -136,7 +143,7 @@ async fn t_r10_a_secret_that_stays_wrong_is_tried_once() {
     assert_eq!(take(&events), ["CredentialRefused"]);
     source.store("wrong as well".replace(' ', "-").as_str(), None);
     account.token().await.unwrap_err();
-    assert_eq!(take(&events), ["CredentialRefused", "SecretReloaded", "CredentialRefused"]);
+    assert_eq!(take(&events), ["CredentialRefused", "SecretReloaded the-source-of-this-test", "CredentialRefused"]);
     source.store("wrong-too", Some("wrong-before"));
     account.token().await.unwrap_err();
     assert_eq!(server.counts(&id).await["grant.error:client_credentials"], 5);

@@ -159,7 +159,7 @@ impl OAuthClient {
         let secret = client_secret(&now.secret)?;
         let fingerprint = Fingerprint::of(secret.expose());
         if secret.expose() != first_secret.expose() {
-            http.observers().tell(&AuthEvent::SecretReloaded { source: "client secret", fingerprint });
+            http.observers().tell(&AuthEvent::SecretReloaded { source: source.name(), fingerprint });
             return self.ask_with(&secret, in_header, http, endpoint, asked).await;
         }
         let Some(previous) = &now.previous else { return Ok(refused) };
