@@ -23,6 +23,7 @@ mod registration;
 mod revocation;
 mod secrets;
 mod server;
+mod settings;
 mod stores;
 mod stub;
 mod tokens;

@@ -109,6 +109,7 @@ impl OAuthAppBuilder {
     pub fn build(self) -> Result<OAuthApp, AuthError> {
         let Self { server, client, resource, profile, parameters, options } = self;
         server.token_endpoint()?;
+        let client = client.for_methods(server.0.token_auth_methods.as_deref());
         if let Some(resource) = &resource {
             let url = endpoint::https_or_loopback("resource", resource)?;
             if url.fragment().is_some() {

@@ -31,7 +31,7 @@ pub struct OAuthClient {
     auth: ClientAuth,
 }
 
-/// How a client proves who it is.
+/// How a client proves who it is. A secret goes in the other place where the server's metadata says that it takes it there alone.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientAuth {

@@ -20,6 +20,7 @@ pub(super) struct ServerDocument {
     #[serde(default, deserialize_with = "scopes")]
     scopes_supported: Option<ScopeSet>,
     code_challenge_methods_supported: Option<Vec<String>>,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
     revocation_endpoint_auth_methods_supported: Option<Vec<String>>,
     introspection_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
@@ -37,6 +38,7 @@ impl ServerDocument {
             hosts: url.host_str().map(str::to_owned).into_iter().collect(),
             scopes: self.scopes_supported,
             pkce_methods: self.code_challenge_methods_supported,
+            token_auth_methods: self.token_endpoint_auth_methods_supported,
             revocation_auth_methods: self.revocation_endpoint_auth_methods_supported,
             introspection_auth_methods: self.introspection_endpoint_auth_methods_supported,
             sends_issuer: self.authorization_response_iss_parameter_supported,

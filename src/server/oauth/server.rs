@@ -9,7 +9,10 @@ use super::{
     discovery::Discovery,
     endpoint::{self, Rules},
 };
-use crate::{Error, Region, server::ScopeSet};
+use crate::{
+    Error, Region,
+    server::{Environment, ScopeSet},
+};
 
 /// An authorization server: where it is asked for what, and which hosts its tokens are for. Cheap to clone.
 ///
@@ -39,6 +42,7 @@ pub(super) struct Known {
     pub(super) resource: Option<String>,
     pub(super) scopes: Option<ScopeSet>,
     pub(super) pkce_methods: Option<Vec<String>>,
+    pub(super) token_auth_methods: Option<Vec<String>>,
     pub(super) revocation_auth_methods: Option<Vec<String>>,
     pub(super) introspection_auth_methods: Option<Vec<String>>,
     /// It says that its callbacks tell who it is (RFC 9207).
@@ -101,6 +105,28 @@ impl AuthorizationServer {
             issuer: issuer.to_owned(),
             ..Known::default()
         })
+    }
+
+    /// The Developer API in the region that `AMPLITUDE_REGION` names, or below the address that `AMPLITUDE_BASE_URL` gives, e.g. an emulator's.
+    ///
+    /// # Errors
+    /// [`AuthError::Insecure`] and [`AuthError::Invalid`], which name what is wrong.
+    pub fn developer_api_from_env() -> Result<Self, AuthError> {
+        Self::read_developer_api(Environment::of_process())
+    }
+
+    fn read_developer_api(environment: Environment<'_>) -> Result<Self, AuthError> {
+        let region = environment.region().map_err(AuthError::Invalid)?.unwrap_or_default();
+        let Some(base) = environment.text("AMPLITUDE_BASE_URL").map_err(AuthError::Invalid)? else {
+            return Ok(Self::developer_api(region));
+        };
+        let base = base.trim_end_matches('/');
+        let at = |path| [base, path].concat();
+        Self::custom(base)
+            .device_authorization_endpoint(at("/v1/auth/device-authorization"))
+            .token_endpoint(at("/v1/auth/token"))
+            .context_endpoint(at("/v1/context"))
+            .build()
     }
 
     /// A server that is described by hand; [`AuthorizationServer::edit`] changes one that is known.
@@ -298,6 +324,26 @@ mod tests {
             assert!(urls(&eu).iter().all(|url| url.host_str().unwrap().contains(".eu.")), "{eu:?}");
             assert_eq!(urls(&us).len(), urls(&eu).len());
         }
+    }
+
+    #[test]
+    fn the_developer_api_of_an_environment_is_that_of_its_region_or_below_its_address() {
+        let read = |variables: &'static [(&str, &str)]| {
+            let lookup = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).into());
+            AuthorizationServer::read_developer_api(Environment::of(&lookup))
+        };
+        assert_eq!(read(&[]).unwrap().issuer(), "https://developer-api.amplitude.com");
+        let eu = read(&[("AMPLITUDE_REGION", "eu")]).unwrap();
+        assert_eq!(eu.hosts(), ["developer-api.eu.amplitude.com"]);
+        for base in ["http://127.0.0.1:8787/eu", "http://127.0.0.1:8787/eu/"] {
+            let lookup = |name: &str| (name == "AMPLITUDE_BASE_URL").then(|| base.into());
+            let emulator = AuthorizationServer::read_developer_api(Environment::of(&lookup)).unwrap();
+            assert_eq!((emulator.issuer(), emulator.hosts()), ("http://127.0.0.1:8787/eu", &["127.0.0.1".to_owned()][..]));
+            assert_eq!(emulator.token_endpoint().unwrap().as_str(), "http://127.0.0.1:8787/eu/v1/auth/token");
+            assert!(emulator.device_endpoint().is_ok() && emulator.0.context.is_some());
+        }
+        assert!(matches!(read(&[("AMPLITUDE_BASE_URL", "http://a.example")]), Err(AuthError::Insecure { .. })));
+        assert!(read(&[("AMPLITUDE_REGION", "mars")]).unwrap_err().to_string().starts_with("AMPLITUDE_REGION: "));
     }
 
     #[test]
