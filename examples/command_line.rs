@@ -68,6 +68,9 @@ async fn run() -> Result<(), Box<dyn Error>> {
         }
         "context" => {
             let tokens = RefreshingToken::resume(&app, store).await?;
+            if tokens.granted().is_empty() {
+                return Err("nobody is signed in; the command login does it".into());
+            }
             let client = Client::with_options(OAuth::new(tokens.clone()), Options::from_env()?)?;
             let context = client.context().await?;
             println!("user:         {}", context.login_id.as_deref().unwrap_or("not known"));

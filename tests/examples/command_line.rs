@@ -76,7 +76,7 @@ fn a_user_signs_in_makes_a_call_and_signs_out() {
     let machine = Machine::new(&["--public-revocation", "on"]);
     assert_eq!(machine.run(&["logout"]), (true, "nobody is signed in\n".to_owned()));
     let (failed, said) = machine.run(&["context"]);
-    assert!(!failed && said.starts_with("command_line: there is no token: have the user consent"), "{said}");
+    assert!(!failed && said == "command_line: nobody is signed in; the command login does it\n", "{said}");
 
     let (succeeded, said, _) = login(&machine, &[], true);
     assert!(succeeded && said.contains("signed in, and may: mcp:read offline_access\n"), "{said}");
@@ -120,7 +120,7 @@ fn a_device_code_signs_in_where_there_is_no_browser() {
     assert!(status.success() && said.ends_with("signed in, and may: offline_access openid projects:read\n"), "{said}");
 
     // The ways are kept apart.
-    assert!(machine.run(&["context"]).1.contains("there is no token"));
+    assert!(machine.run(&["context"]).1.contains("nobody is signed in"));
     let (succeeded, said) = machine.run(&["--device", "context"]);
     assert!(succeeded && said.contains("ada@example.com"), "{said}");
     let (succeeded, said) = machine.run(&["--device", "logout"]);
