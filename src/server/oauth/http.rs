@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{AuthError, OAuthOptions, Stage, refusal::Refusal};
+use super::{AuthError, OAuthOptions, Stage, refusal::Refusal, sent::SentSecrets};
 use crate::{
     platform::http::{self, HttpOptions},
     server::{observer::Observers, runtime::Runtime},
@@ -107,7 +107,8 @@ impl OAuthHttp {
     pub(crate) async fn send(&self, stage: Stage, mut request: Request) -> Result<Answer, AuthError> {
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
         let client = self.client(request.url())?;
-        let answer = async { Answer::read(stage, client.execute(request).await?).await };
+        let sent = SentSecrets::of(&request);
+        let answer = async { Answer::read(stage, client.execute(request).await?, sent).await };
         self.0.runtime.run(answer).await.map_err(|error: reqwest::Error| transport_error(stage, error))
     }
 
@@ -135,15 +136,16 @@ pub(crate) struct Answer {
     headers: HeaderMap,
     retry_after: Option<Duration>,
     body: Zeroizing<String>,
+    sent: SentSecrets,
 }
 
 impl Answer {
-    async fn read(stage: Stage, response: Response) -> reqwest::Result<Self> {
+    async fn read(stage: Stage, response: Response, sent: SentSecrets) -> reqwest::Result<Self> {
         let retry_after = http::retry_after(response.headers(), SystemTime::now());
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         // One byte more, so that a body which is too long is seen to be.
         let body = Zeroizing::new(http::read_capped(response, MAX_BODY_BYTES + 1).await?);
-        Ok(Self { stage, status, headers, retry_after, body })
+        Ok(Self { stage, status, headers, retry_after, body, sent })
     }
 
     pub(crate) fn status(&self) -> u16 {
@@ -186,7 +188,7 @@ impl Answer {
         if self.is_success() || self.body.len() > MAX_BODY_BYTES || !self.is_json() {
             return None;
         }
-        Refusal::parse(&self.body)
+        Refusal::parse(&self.body, &self.sent)
     }
 
     /// Whether the server does not believe who asks.

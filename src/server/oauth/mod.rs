@@ -26,6 +26,7 @@ mod refresh;
 mod refusal;
 mod registration;
 mod revocation;
+mod sent;
 mod server;
 mod service_account;
 mod settings;

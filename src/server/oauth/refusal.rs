@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{AuthError, Reauth, Stage};
+use super::{AuthError, Reauth, Stage, sent::SentSecrets};
 use crate::server::ScopeSet;
 
 /// An error as RFC 6749 §5.2 has it.
@@ -25,11 +25,13 @@ struct Raw {
 }
 
 impl Refusal {
-    pub(super) fn parse(json: &str) -> Option<Self> {
+    /// `sent`: what it may not repeat.
+    pub(super) fn parse(json: &str, sent: &SentSecrets) -> Option<Self> {
         let raw: Raw = serde_json::from_str(json).ok()?;
         let parts = [&raw.error_description, &raw.error_hint];
-        let parts = parts.iter().filter_map(|part| part.as_ref()?.as_str()).filter(|part| !part.is_empty());
-        Some(Self::new(&raw.error, parts.collect::<Vec<_>>().join(" ").as_str()))
+        let parts = parts.iter().filter_map(|part| part.as_ref()?.as_str()).filter(|part| !part.is_empty() && !sent.are_in(part));
+        let code = if sent.are_in(&raw.error) { "" } else { &raw.error };
+        Some(Self::new(code, parts.collect::<Vec<_>>().join(" ").as_str()))
     }
 
     /// The error that it is: the one place where codes get their meaning.
@@ -87,7 +89,7 @@ mod tests {
     #[test]
     fn t_r13_what_a_server_says_cannot_steer_a_terminal() {
         let json = r#"{"error":"access\u001b[2J_denied","error_description":"no\u001b]0;x\u0007\u202e\u2028\u200b\ufeff","error_hint":"ask\nagain"}"#;
-        let refusal = Refusal::parse(json).unwrap();
+        let refusal = Refusal::parse(json, &SentSecrets::default()).unwrap();
         assert_eq!(refusal.code, "access[2J_denied");
         assert_eq!(refusal.description.unwrap(), "no]0;x askagain");
     }
@@ -95,15 +97,16 @@ mod tests {
     #[test]
     fn t_r13_it_is_capped_by_characters_and_not_by_bytes() {
         let json = serde_json::json!({"error": "e".repeat(1000), "error_description": "\u{fc}".repeat(1000)}).to_string();
-        let refusal = Refusal::parse(&json).unwrap();
+        let refusal = Refusal::parse(&json, &SentSecrets::default()).unwrap();
         assert_eq!((refusal.code.len(), refusal.description.unwrap().chars().count()), (64, 500));
     }
 
     #[test]
     fn what_is_no_text_says_nothing() {
-        assert_eq!(Refusal::parse(r#"{"error":"x","error_description":7,"error_hint":null}"#), Some(Refusal::new("x", "")));
+        let parse = |json| Refusal::parse(json, &SentSecrets::default());
+        assert_eq!(parse(r#"{"error":"x","error_description":7,"error_hint":null}"#), Some(Refusal::new("x", "")));
         for none in ["{}", "[]", "null", "", "<html>", r#"{"error":{"code":"x"}}"#] {
-            assert_eq!(Refusal::parse(none), None, "{none}");
+            assert_eq!(parse(none), None, "{none}");
         }
     }
 }
