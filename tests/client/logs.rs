@@ -15,39 +15,18 @@ use amplitude_sdk::{
         ServerDeploymentKey, UsageMonitor,
     },
 };
-use base64::prelude::{BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD, Engine as _};
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine as _};
 
 use crate::{
     KEY,
     authority::{Authority, Identity},
-    block_on, event, pair, server,
+    block_on, event, pair,
+    sentinels::{Search, print_logs, show},
+    server,
     support::{Answer, Stub},
 };
 
 const SENTINEL: &str = "sentinel-00c0ffee-of-a-secret";
-
-/// Prints everything that is logged, by `tracing` and by `log`, a line each with its level first.
-fn print_logs() {
-    struct Printer;
-    impl log::Log for Printer {
-        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-            true
-        }
-
-        fn log(&self, record: &log::Record<'_>) {
-            println!("{} {}: {}", record.level(), record.target(), record.args());
-        }
-
-        fn flush(&self) {}
-    }
-    log::set_logger(&Printer).unwrap();
-    log::set_max_level(log::LevelFilter::Trace);
-    tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
-        .without_time()
-        .with_ansi(false)
-        .init();
-}
 
 fn child(case: &str) -> String {
     let output = Command::new(env::current_exe().unwrap())
@@ -56,7 +35,7 @@ fn child(case: &str) -> String {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(output.status.success(), "{said}");
     said
 }
@@ -65,54 +44,43 @@ fn is_child() -> bool {
     env::var_os("LOGS_TEST").is_some()
 }
 
-/// A text as it is, as numbers, in hexadecimal digits and in Base64, at each of the three places that it can have in there.
-fn spellings(text: &str) -> Vec<String> {
-    let hex = |upper: bool| -> String {
-        text.bytes().map(|byte| if upper { format!("{byte:02X}") } else { format!("{byte:02x}") }).collect()
-    };
-    let numbers = format!("{:?}", text.as_bytes());
-    let mut spellings = vec![text.to_owned(), hex(false), hex(true), numbers.trim_matches(['[', ']']).to_owned()];
-    for before in 0..3 {
-        let shifted = ["x".repeat(before).as_bytes(), text.as_bytes()].concat();
-        for engine in [BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE_NO_PAD] {
-            let encoded = engine.encode(&shifted);
-            // The first characters hold bytes from before, the last may hold bytes from behind.
-            let end = shifted.len() / 3 * 4;
-            spellings.push(encoded[if before == 0 { 0 } else { 4 }..end].to_owned());
-        }
-    }
-    spellings
+fn found_in(text: &str, secret: &str) -> Vec<String> {
+    Search::new([("secret", secret.as_bytes())]).found_in(text.as_bytes())
 }
 
-fn found_in(text: &str, sentinel: &str) -> Vec<String> {
-    spellings(sentinel).into_iter().filter(|spelling| text.contains(spelling)).collect()
-}
-
+/// What stands in a log by mistake is found, whatever stands around it and whichever way it was printed.
 #[test]
 fn the_search_finds_what_it_looks_for() {
-    for before in ["", "x", "xy", "user:"] {
-        for behind in ["", "x", "xy"] {
-            let text = BASE64_STANDARD_NO_PAD.encode(format!("{before}{SENTINEL}{behind}"));
-            assert!(!found_in(&text, SENTINEL).is_empty(), "{before} {behind}");
-        }
-    }
-    assert!(!found_in(&format!("{:?}", format!("x{SENTINEL}x").as_bytes()), SENTINEL).is_empty());
-    assert!(found_in("nothing", SENTINEL).is_empty());
-}
-
-/// Prints what a user could print of an error.
-fn show(result: Result<impl fmt::Debug, amplitude_sdk::Error>) {
-    match result {
-        Ok(value) => println!("{value:?}"),
-        Err(error) => {
-            println!("{error} {error:?} {error:#?}");
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                println!("{cause} {cause:?}");
-                source = cause.source();
+    const ODD: &str = "a:b%c+d \"e\u{e9}";
+    for secret in [SENTINEL, ODD] {
+        let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        let numbers = secret.as_bytes();
+        let hex: String = numbers.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut planted = vec![
+            secret.to_owned(),
+            format!("{secret:?}"),
+            format!("https://a.example/?code={form}&x=y"),
+            format!("{numbers:?}"),
+            format!("{:#?}", Some(numbers)),
+            hex.to_uppercase(),
+            hex,
+            format!("b\"{}\"", numbers.escape_ascii()),
+        ];
+        for before in ["", "x", "xy", "user:"] {
+            for behind in ["", "x", "xy"] {
+                planted.push(BASE64_STANDARD.encode(format!("{before}{secret}{behind}")));
+                planted.push(BASE64_URL_SAFE.encode(format!("{before}{secret}{behind}")));
+                planted.push(BASE64_STANDARD.encode(format!("{before}{form}{behind}")));
             }
         }
+        for leak in planted {
+            assert!(!found_in(&leak, secret).is_empty(), "{leak}");
+            assert!(!found_in(&format!("x{leak}x"), secret).is_empty(), "{leak}");
+            assert!(found_in(&leak, "another-secret").is_empty(), "{leak}");
+        }
+        assert!(found_in(&secret[1..], secret).is_empty());
     }
+    assert!(found_in("nothing", SENTINEL).is_empty());
 }
 
 #[test]
@@ -138,21 +106,21 @@ fn child_with_a_secret() {
         let client = server::Client::with_options(secret.clone(), options).unwrap();
         println!("{client:?} {client:#?}");
         for _ in 0..11 {
-            show(block_on(client.ingest(&mut [event("user123")], IngestOptions::new().with_secret())));
+            show(&block_on(client.ingest(&mut [event("user123")], IngestOptions::new().with_secret())));
         }
         let stub = Stub::start(answers());
         let client = server::Client::with_options(secret.clone(), Options::new().base_url(stub.base_url())).unwrap();
         for _ in 0..11 {
-            show(block_on(client.export(range())));
+            show(&block_on(client.export(range())));
         }
         assert_eq!(stub.seen().len(), 11);
     }
     // The same with nobody there.
     let client = server::Client::with_options(secret, Options::new().base_url("http://127.0.0.1:1")).unwrap();
-    show(block_on(client.export(range())));
-    show(block_on(client.ingest(&mut [event("user123")], IngestOptions::new().with_secret())));
-    show(SecretKey::new(format!("{SENTINEL} ")));
-    show(SecretKey::new(SENTINEL.repeat(100)));
+    show(&block_on(client.export(range())));
+    show(&block_on(client.ingest(&mut [event("user123")], IngestOptions::new().with_secret())));
+    show(&SecretKey::new(format!("{SENTINEL} ")));
+    show(&SecretKey::new(SENTINEL.repeat(100)));
     println!("done");
 }
 
@@ -191,7 +159,7 @@ fn try_out<C: CanVerify + fmt::Debug>(credential: C) {
     let client = server::Client::with_options(credential, options).unwrap();
     println!("{client:?} {client:#?}");
     for _ in 0..count {
-        show(block_on(client.verify()));
+        show(&block_on(client.verify()));
     }
     println!("{monitor:?} {} {:?}", monitor.report(), monitor.report());
     let sent: Vec<_> = stub.seen().iter().map(|request| format!("{:?}", request.headers)).collect();
@@ -243,24 +211,24 @@ fn child_with_every_credential() {
         let stub = Stub::start([401, 403].map(|status| Answer::Say(status, "text/plain", SENTINEL.to_owned())));
         let client = server::Client::with_options(bearer, Options::new().base_url(stub.base_url())).unwrap();
         for _ in 0..2 {
-            show(block_on(client.export(ExportRange::parse("20260101T00", "20260101T23").unwrap())));
+            show(&block_on(client.export(ExportRange::parse("20260101T00", "20260101T23").unwrap())));
         }
         assert!(stub.seen().iter().all(|request| is_sent(&format!("{:?}", request.headers))));
     }
 
     // What is refused where it is given.
     let spoiled = format!("{SENTINEL} ");
-    show(ScimKey::new(spoiled.clone()));
-    show(ManagementKey::new(of("server-")));
-    show(PersonalAccessToken::new(of("client-")));
-    show(ServerDeploymentKey::new(of("client-")));
-    show(OrgSecretKey::new(of("amp_")));
-    show(OrgKey::new(spoiled.clone()));
+    show(&ScimKey::new(spoiled.clone()));
+    show(&ManagementKey::new(of("server-")));
+    show(&PersonalAccessToken::new(of("client-")));
+    show(&ServerDeploymentKey::new(of("client-")));
+    show(&OrgSecretKey::new(of("amp_")));
+    show(&OrgKey::new(spoiled.clone()));
     std::fs::write(&path, &spoiled).unwrap();
     let file = ManagementKey::from_source(FileSecret::new(&path));
-    show(block_on(server::Client::with_options(file, Options::new().base_url("http://127.0.0.1:1")).unwrap().verify()));
-    show(ManagementKey::from_lookup(|_| Some(spoiled.clone())));
-    show(ManagementKey::from_lookup(|name| (name == "AMPLITUDE_MANAGEMENT_KEY").then(|| spoiled.clone())));
+    show(&block_on(server::Client::with_options(file, Options::new().base_url("http://127.0.0.1:1")).unwrap().verify()));
+    show(&ManagementKey::from_lookup(|_| Some(spoiled.clone())));
+    show(&ManagementKey::from_lookup(|name| (name == "AMPLITUDE_MANAGEMENT_KEY").then(|| spoiled.clone())));
     println!("done");
 }
 

@@ -21,6 +21,7 @@ mod queue;
 mod regions;
 mod rotation;
 mod runtimes;
+mod sentinels;
 mod support;
 mod tls;
 mod usage;
