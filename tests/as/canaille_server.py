@@ -1,8 +1,8 @@
 """A second authorization server for the tests, of other makers: PyPI's canaille on loopback, over TLS, with a user who is always signed in and
 consents to all.
 
-As server.mjs: the first line on its input is JSON with `cert` and `key`, the first line that it prints is {"issuer"}, and it ends when its input
-does.
+As server.mjs: the first line on its input is JSON with `cert` and `key`, the first line that it prints is {"issuer"}, it ends when its input
+does, and it writes what passes to the file that AMPLITUDE_TEST_EXCHANGES names.
 """
 
 import json
@@ -13,12 +13,13 @@ import ssl
 import sys
 import tempfile
 import threading
+from urllib.parse import parse_qsl, urlsplit
 
 from canaille import create_app
 from canaille.app import models
 from canaille.app.session import login_user
 from canaille.backends import Backend
-from flask import g
+from flask import g, request
 from joserfc.jwk import RSAKey
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -67,6 +68,22 @@ with app.app_context():
 def sign_in():
     if not getattr(g, "session", None):
         login_user(user)
+
+
+@app.after_request
+def write(answer):
+    if path := os.environ.get("AMPLITUDE_TEST_EXCHANGES"):
+        what = {
+            "url": request.full_path.rstrip("?"),
+            "agent": request.headers.get("user-agent"),
+            "authorization": request.headers.get("authorization"),
+            "request": [request.values.to_dict(), request.get_json(silent=True)],
+            "redirect": dict(parse_qsl(urlsplit(answer.location or "").query)),
+            "answer": answer.get_json(silent=True),
+        }
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(what) + "\n")
+    return answer
 
 
 server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Quiet, ssl_context=context, fd=listener.fileno())

@@ -1,14 +1,17 @@
 // An authorization server for the tests: oidc-provider on loopback, over TLS, with a user who consents without a browser.
 //
-// The first line on its input is JSON: { cert, key } as PEM. The first line that it prints is { issuer, pid }. It ends when its input does, so
+// The first line on its input is JSON: { cert, key } as PEM, and `pushed` where it takes no other authorization requests. The first line that it prints is { issuer, pid }. It ends when its input does, so
 // that none outlives its test.
 //
 // A client may be registered with `access_token_seconds`. `login_hint` says what the user does: `deny`, or `narrow` (no scope that ends in
 // `:write`); without it, all is granted. Beside the protocol:
 //   GET  /_test/counts?client_id=ID             how often what happened, e.g. {"grant.success:refresh_token": 1}
 //   POST /_test/secret?client_id=ID&secret=NEW  gives the client another secret
+//
+// What passes is written to the file that AMPLITUDE_TEST_EXCHANGES names, an object a line, for the test that looks for it where it may not be.
 
 import { once } from 'node:events'
+import { appendFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import { createInterface } from 'node:readline'
 
@@ -20,7 +23,7 @@ console.info = console.warn = console.log = () => {}
 const lines = createInterface({ input: process.stdin })
 lines.on('close', () => process.exit(0))
 const [settings] = await once(lines, 'line')
-const { cert, key } = JSON.parse(settings)
+const { cert, key, pushed } = JSON.parse(settings)
 
 const server = createServer({ cert, key, minVersion: 'TLSv1.3' })
 server.listen(0, '127.0.0.1')
@@ -41,7 +44,7 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: false },
     deviceFlow: { enabled: true },
     introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
-    pushedAuthorizationRequests: { enabled: true },
+    pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: pushed },
     registration: { enabled: true },
     registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
     resourceIndicators: {
@@ -68,6 +71,24 @@ const count = (name) => (ctx) => {
 }
 const events = ['authorization.success', 'authorization.error', 'grant.success', 'grant.error', 'grant.revoked', 'revocation.error']
 for (const event of events) provider.on(event, count(event))
+
+const file = process.env.AMPLITUDE_TEST_EXCHANGES
+const passed = (what) => file && appendFileSync(file, `${JSON.stringify(what)}\n`)
+provider.use(async (ctx, next) => {
+  try {
+    await next()
+  } finally {
+    const location = ctx.response.get('location')
+    passed({
+      url: ctx.req.url,
+      agent: ctx.get('user-agent'),
+      authorization: ctx.get('authorization'),
+      request: [ctx.query, ctx.oidc?.body],
+      redirect: location && Object.fromEntries(new URL(location, issuer).searchParams),
+      answer: typeof ctx.body === 'object' ? ctx.body : undefined,
+    })
+  }
+})
 
 // What a user does, page after page, in one step.
 async function consent(req, res) {
@@ -96,6 +117,7 @@ async function answer(req, res) {
   if (pathname.startsWith('/_test/consent/')) return consent(req, res)
   if (pathname === '/_test/secret') {
     const { adapter } = provider.Client
+    passed({ url: pathname, client_secret: searchParams.get('secret') })
     await adapter.upsert(id, { ...(await adapter.find(id)), client_secret: searchParams.get('secret') })
   }
   res.setHeader('content-type', 'application/json')

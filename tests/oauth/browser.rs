@@ -1,14 +1,22 @@
 //! Opening the user's browser, with a program in its place.
 
-use std::{env, fs, os::unix::fs::PermissionsExt as _, process::Command};
+use std::{
+    env, fs,
+    io::{self, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    process::Command,
+};
 
 use amplitude_sdk::server::oauth::{AuthError, open_browser};
+
+use crate::trace::{self, Shown as _};
 
 /// Run by the tests below in a process of its own, because the browser is named by the environment.
 #[test]
 fn opens_what_it_is_told() {
     let Ok(url) = env::var("OPEN_THIS") else { return };
-    match open_browser(&url) {
+    trace::start();
+    match open_browser(&url).shown() {
         Ok(()) => println!("opened"),
         Err(error) => {
             println!("failed: {error}: {}", std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default())
@@ -29,16 +37,24 @@ fn open(url: &str, has_browser: bool) -> (String, Option<String>) {
         .env("OPEN_THIS", url)
         .env("OPENED", &opened)
         .env("PATH", dir.path())
+        .envs(env::var_os(trace::EXCHANGES).map(|path| (trace::EXCHANGES, path)))
         .envs(has_browser.then_some(("BROWSER", browser)))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    if trace::is_on() {
+        io::stderr().write_all(&[&output.stdout[..], &output.stderr].concat()).unwrap();
+    }
     (String::from_utf8(output.stdout).unwrap(), fs::read_to_string(opened).ok())
 }
 
 #[test]
 fn a_browser_is_given_the_address_as_one_argument() {
-    for url in ["https://example.com/authorize?a=b&c=$(touch%20x);d'e", "http://127.0.0.1:8787/x", "http://localhost:1/"] {
+    for url in [
+        "https://example.com/authorize?a=b&c=$(touch%20x);d'e",
+        "https://example.com/authorize?state=sentinel",
+        "http://localhost:1/",
+    ] {
         let (said, opened) = open(url, true);
         assert!(said.contains("opened"), "{said}");
         // URL text has no quote that a shell would see: the standard's serialisation escapes it where it must.

@@ -9,6 +9,7 @@ use amplitude_sdk::server::{
 use crate::{
     flow::{parameter, redirect},
     server::Server,
+    trace::Shown as _,
 };
 
 fn scopes() -> ScopeSet {
@@ -37,12 +38,12 @@ async fn a_server_of_other_makers_understands_the_same() {
         let second = app.refresh(&first, None).await.unwrap();
         let told = app.introspect(&second).await.unwrap();
         assert!(told.is_active() && told.scopes() == Some(&scopes()), "{told:?}");
-        let error = app.refresh(&first, None).await.unwrap_err();
+        let error = app.refresh(&first, None).await.shown().unwrap_err();
         assert!(matches!(error, AuthError::ReauthRequired(Reauth::GrantRefused)), "{error:?}");
 
         app.revoke(&second).await.unwrap();
         assert!(!app.introspect(&second).await.unwrap().is_active());
-        let error = app.refresh(&second, None).await.unwrap_err();
+        let error = app.refresh(&second, None).await.shown().unwrap_err();
         assert!(matches!(error, AuthError::ReauthRequired(Reauth::GrantRefused)), "{error:?}");
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     flow::{app_of, consent, parameter, public, read_and_stay, real_app, redirect, stub_app, stub_tokens},
     server::{REDIRECT, Server},
     stub::{Reply, Stub, token},
+    trace::Shown as _,
 };
 
 fn rejected(error: &AuthError) -> CallbackFault {
@@ -45,7 +46,7 @@ async fn t_a1_pkce_is_s256_on_every_flow() {
     }
     let callback = server.browse(&url.replace(&challenge, &"a".repeat(43))).await.unwrap();
     let code = pending.verify(&callback).unwrap();
-    let error = pending.exchange(code).await.unwrap_err();
+    let error = pending.exchange(code).await.shown().unwrap_err();
     assert!(matches!(&error, AuthError::Denied { code, .. } if code == "invalid_grant"), "{error:?}");
 }
 
@@ -84,11 +85,11 @@ async fn t_a2_a_good_callback_is_good_once() {
     pending.exchange(code).await.unwrap();
     let again = Pending::open(&app, &sealed, &key).unwrap();
     let code = again.verify(&callback).unwrap();
-    let error = again.exchange(code).await.unwrap_err();
+    let error = again.exchange(code).await.shown().unwrap_err();
     assert!(matches!(&error, AuthError::Denied { code, .. } if code == "invalid_grant"), "{error:?}");
     // And another request takes it at no time.
     let (_, other) = app.authorize(&redirect(), read_and_stay()).unwrap();
-    assert_eq!(rejected(&other.verify(&callback).unwrap_err()), CallbackFault::State);
+    assert_eq!(rejected(&other.verify(&callback).shown().unwrap_err()), CallbackFault::State);
     assert_eq!(server.counts(&client.id).await["grant.success:authorization_code"], 1);
 }
 
@@ -103,11 +104,11 @@ async fn t_a3_an_issuer_that_is_advertised_must_come_and_fit() {
         assert_eq!(issuer, server.issuer);
         let without: Vec<_> = callback.split('&').filter(|pair| !pair.starts_with("iss=")).collect();
         assert_eq!(without.len(), callback.split('&').count() - 1);
-        assert_eq!(rejected(&pending.verify(&without.join("&")).unwrap_err()), CallbackFault::Issuer);
+        assert_eq!(rejected(&pending.verify(&without.join("&")).shown().unwrap_err()), CallbackFault::Issuer);
         let encoded: String = url::form_urlencoded::byte_serialize(issuer.as_bytes()).collect();
         for wrong in ["https%3A%2F%2Felsewhere.example".to_owned(), format!("{encoded}%2F")] {
             let changed = [&without.join("&"), "&iss=", &wrong].concat();
-            assert_eq!(rejected(&pending.verify(&changed).unwrap_err()), CallbackFault::Issuer, "{wrong}");
+            assert_eq!(rejected(&pending.verify(&changed).shown().unwrap_err()), CallbackFault::Issuer, "{wrong}");
         }
         assert_eq!(pending.verify(&callback).is_ok(), hint == "none");
     }
@@ -126,13 +127,13 @@ async fn t_a4_an_answer_of_another_server_is_not_taken() {
     let (_, pending_one) = app_one.authorize(&redirect(), read_and_stay()).unwrap();
     let (url_two, pending_two) = app_two.authorize(&redirect(), [scope::MCP_READ]).unwrap();
     let callback_two = two.browse(&url_two).await.unwrap();
-    assert_eq!(rejected(&pending_one.verify(&callback_two).unwrap_err()), CallbackFault::Issuer);
+    assert_eq!(rejected(&pending_one.verify(&callback_two).shown().unwrap_err()), CallbackFault::Issuer);
     let silent: Vec<_> = callback_two.split('&').filter(|pair| !pair.starts_with("iss=")).collect();
     let (url_one, _) = app_one.authorize(&redirect(), read_and_stay()).unwrap();
     let callback_one = one.browse(&url_one).await.unwrap();
-    assert_eq!(rejected(&pending_two.verify(&callback_one).unwrap_err()), CallbackFault::Issuer);
+    assert_eq!(rejected(&pending_two.verify(&callback_one).shown().unwrap_err()), CallbackFault::Issuer);
     let silent_one: Vec<_> = callback_one.split('&').filter(|pair| !pair.starts_with("iss=")).collect();
-    assert_eq!(rejected(&pending_two.verify(&silent_one.join("&")).unwrap_err()), CallbackFault::State);
+    assert_eq!(rejected(&pending_two.verify(&silent_one.join("&")).shown().unwrap_err()), CallbackFault::State);
     // Nothing was asked for a token.
     for (server, id) in [(one, &client_one.id), (&two, &registered_two.id)] {
         let counts = server.counts(id).await;
@@ -152,7 +153,7 @@ async fn t_a5_a_forged_callback_ends_no_sign_in() {
     let (app, _) = real_app(server, json!({})).await;
     let (url, pending) = app.authorize(&redirect(), read_and_stay()).unwrap();
     for forged in ["", "?code=x", "?code=x&state=y", "?error=access_denied&state=y", "?error=access_denied"] {
-        let _ = rejected(&pending.verify(&[REDIRECT, forged].concat()).unwrap_err());
+        let _ = rejected(&pending.verify(&[REDIRECT, forged].concat()).shown().unwrap_err());
     }
     let code = pending.verify(&server.browse(&url).await.unwrap()).unwrap();
     let tokens = pending.exchange(code).await.unwrap();
@@ -238,6 +239,19 @@ async fn t_d1_a_server_that_requires_pushed_requests_is_told_apart() {
     });
     let discovery = Discovery::new(&stub.options()).unwrap();
     let app = OAuthApp::builder(discovery.server(&stub.url("")).await.unwrap(), public("id")).build().unwrap();
-    let error = app.authorize(&redirect(), read_and_stay()).unwrap_err();
+    let error = app.authorize(&redirect(), read_and_stay()).shown().unwrap_err();
     assert!(matches!(&error, AuthError::Unsupported { feature } if feature.contains("pushed")), "{error}");
+
+    let Some(server) = Server::of_pushed_requests() else { return };
+    let (app, client) = real_app(&server, json!({})).await;
+    let error = app.authorize(&redirect(), read_and_stay()).shown().unwrap_err();
+    assert!(matches!(&error, AuthError::Unsupported { feature } if feature.contains("pushed")), "{error}");
+    // Who does not know of it is refused by the server, after the user was sent there.
+    let unaware = AuthorizationServer::custom(&server.issuer)
+        .authorization_endpoint(format!("{}/auth", server.issuer))
+        .token_endpoint(format!("{}/token", server.issuer));
+    let app = OAuthApp::builder(unaware.build().unwrap(), public(&client.id)).options(server.options()).build().unwrap();
+    let (url, pending) = app.authorize(&redirect(), read_and_stay()).unwrap();
+    let error = pending.verify(&server.browse(&url).await.unwrap()).shown().unwrap_err();
+    assert!(matches!(&error, AuthError::Denied { code, .. } if code == "invalid_request"), "{error:?}");
 }

@@ -15,6 +15,7 @@ use crate::{
     device_answers::{DEVICE, TOKEN, app},
     server::{Registered, Server},
     stub::{Reply, Seen, Stub},
+    trace::Shown as _,
 };
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -103,7 +104,7 @@ async fn t_c1_a_user_consents_on_another_device() {
             _ => ClientAuth::SecretBasic(secret()),
         };
         let app = app_of(server, OAuthClient::new(&client.id, auth).unwrap());
-        let mut login = app.device_login(scopes()).await.unwrap();
+        let mut login = app.device_login(scopes()).await.shown().unwrap();
         // The server says nothing of an interval.
         assert_eq!(login.interval(), Duration::from_secs(5));
         assert!(login.expires_in() > Duration::from_secs(500) && login.expires_at() > std::time::SystemTime::now());
@@ -113,7 +114,7 @@ async fn t_c1_a_user_consents_on_another_device() {
         let page = visit(server, &complete, true).await;
         assert!(page.contains("Success"), "{page}");
 
-        let tokens = login.wait().await.unwrap();
+        let tokens = login.wait().await.shown().unwrap();
         assert_eq!(tokens.granted(), tokens.requested());
         assert!(tokens.is_refreshable());
         app.refresh(&tokens, None).await.unwrap();
@@ -133,7 +134,7 @@ async fn t_c1_a_user_says_no_on_another_device() {
     let app = app_of(server, OAuthClient::new(&client.id, ClientAuth::Public).unwrap());
     let mut login = app.device_login(scopes()).await.unwrap();
     visit(server, login.verification_uri_complete().unwrap(), false).await;
-    let denied = login.wait().await.unwrap_err();
+    let denied = login.wait().await.shown().unwrap_err();
     assert!(matches!(&denied, AuthError::Denied { code, .. } if code == "access_denied"), "{denied:?}");
     assert!(matches!(login.wait().await, Err(AuthError::Expired { .. })));
 }
@@ -142,7 +143,7 @@ async fn t_c1_a_user_says_no_on_another_device() {
 async fn t_c1_a_server_that_knows_another_client_says_so() {
     let Some(server) = Server::shared() else { return };
     let app = app_of(server, OAuthClient::new("nobody", ClientAuth::Public).unwrap());
-    let refused = app.device_login(scopes()).await.unwrap_err();
+    let refused = app.device_login(scopes()).await.shown().unwrap_err();
     assert!(matches!(refused, AuthError::ClientRejected { .. }), "{refused:?}");
 }
 

@@ -18,7 +18,10 @@ use amplitude_sdk::{
 };
 use serde_json::{Value, json};
 
-use crate::stub::{Reply, Stub};
+use crate::{
+    stub::{Reply, Stub},
+    trace::Shown as _,
+};
 
 pub(crate) const DEVICE: &str = "/v1/auth/device-authorization";
 pub(crate) const TOKEN: &str = "/v1/auth/token";
@@ -121,7 +124,7 @@ async fn t_c1_slow_down_lasts_through_another_process() {
     let elsewhere = OAuthApp::builder(AuthorizationServer::developer_api(Region::Us), OAuthClient::anonymous()).build().unwrap();
     assert!(DeviceLogin::open(&elsewhere, &sealed, &key).is_err());
     for bad in ["", "x", &sealed[1..], &sealed[..sealed.len() - 2], &sealed.to_ascii_lowercase()] {
-        let error = DeviceLogin::open(&app, bad, &key).unwrap_err();
+        let error = DeviceLogin::open(&app, bad, &key).shown().unwrap_err();
         assert!(matches!(error, AuthError::Invalid(_)), "{error:?}");
     }
 }
@@ -135,7 +138,7 @@ async fn t_c1_failures_are_asked_again_at_growing_distances() {
         3 => Reply::new(503, "text/html", "<html>").header("retry-after", "1"),
         _ => tokens(),
     });
-    begin(&stub).await.wait().await.unwrap();
+    begin(&stub).await.wait().await.shown().unwrap();
     // A second after the start; two and four after failures; as long as the server asks.
     assert_not_before(&asked_after(&stub), &[1, 3, 7, 9, 10]);
 }
@@ -144,7 +147,7 @@ async fn t_c1_failures_are_asked_again_at_growing_distances() {
 async fn t_c1_it_ends_with_the_code_after_a_last_request() {
     let run = async |interval: u64, expires_in: u64, most: usize, answer: fn() -> Reply| {
         let stub = stub(json!({"interval": interval, "expires_in": expires_in}), move |_| answer());
-        let error = begin(&stub).await.wait().await.unwrap_err();
+        let error = begin(&stub).await.wait().await.shown().unwrap_err();
         let (asked, took) = (asked_after(&stub), stub.seen_at(DEVICE)[0].at.elapsed());
         // The code's time begins before the server hears of it, and a busy machine leaves room for fewer.
         assert!(!asked.is_empty() && asked.len() <= most && asked.last().unwrap() + 1 >= expires_in, "{asked:?}");
@@ -192,7 +195,7 @@ async fn wait_for(login: &mut DeviceLogin, stub: &Stub, requests: usize, longer:
 async fn t_c1_refusals_end_it_each_with_its_error() {
     let end = async |say: fn() -> Reply| {
         let stub = stub(json!({}), move |_| say());
-        let error = begin(&stub).await.wait().await.unwrap_err();
+        let error = begin(&stub).await.wait().await.shown().unwrap_err();
         assert_eq!(stub.seen_at(TOKEN).len(), 1);
         for shown in [error.to_string(), format!("{error:?}")] {
             assert!(!shown.contains("sentinel") && !shown.contains('\u{1b}'), "{shown}");
@@ -221,7 +224,7 @@ async fn t_c1_refusals_end_it_each_with_its_error() {
 async fn t_c1_what_the_user_is_shown_is_checked() {
     let start = async |changes: Value| {
         let stub = stub(changes, |_| pending());
-        app(&stub, stub.options()).device_login([scope::MCP_READ]).await
+        app(&stub, stub.options()).device_login([scope::MCP_READ]).await.shown()
     };
     for (changes, what) in [
         (json!({"verification_uri": "http://example.com/device"}), "verification_uri: must be https"),
@@ -289,10 +292,10 @@ async fn t_c1_nothing_is_shown_that_is_secret_and_what_is_granted_is_told() {
 async fn t_c1_what_cannot_begin_is_told_before_anything_is_sent() {
     let stub = stub(json!({}), |_| pending());
     let begins = Instant::now();
-    let none = app(&stub, stub.options()).device_login(ScopeSet::new()).await.unwrap_err();
+    let none = app(&stub, stub.options()).device_login(ScopeSet::new()).await.shown().unwrap_err();
     assert!(matches!(none, AuthError::Invalid(_)), "{none:?}");
     let mcp = OAuthApp::builder(AuthorizationServer::mcp(Region::Us), OAuthClient::anonymous()).build().unwrap();
-    let unsupported = mcp.device_login([scope::MCP_READ]).await.unwrap_err();
+    let unsupported = mcp.device_login([scope::MCP_READ]).await.shown().unwrap_err();
     assert!(matches!(unsupported, AuthError::Unsupported { feature: "device_authorization_endpoint" }), "{unsupported:?}");
     assert!(stub.seen_at(DEVICE).is_empty() && begins.elapsed() < Duration::from_secs(10));
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     server::Server,
     stub::{Reply, Seen, Stub},
+    trace::Shown as _,
 };
 
 const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";
@@ -18,11 +19,11 @@ fn metadata(origin: &str) -> Value {
 
 async fn discover(answer: impl Fn(&Seen, &str) -> Reply + Send + Sync + 'static) -> Result<AuthorizationServer, AuthError> {
     let stub = Stub::start(answer);
-    AuthorizationServer::discover(&stub.url(""), &stub.options()).await
+    AuthorizationServer::discover(&stub.url(""), &stub.options()).await.shown()
 }
 
 fn problem(result: Result<impl std::fmt::Debug, AuthError>) -> &'static str {
-    match result {
+    match result.shown() {
         Err(AuthError::Protocol { stage: Stage::Discovery, problem, .. }) => problem,
         other => panic!("{other:?}"),
     }
@@ -103,7 +104,7 @@ async fn t_a9_the_next_place_is_asked_where_there_is_nothing() {
     assert_eq!(asked, expected);
     // A server that fails is not one that has nothing.
     let stub = Stub::start(|_, _| Reply::json(503, &json!({})).header("retry-after", "7"));
-    let error = AuthorizationServer::discover(&stub.url(""), &stub.options()).await.unwrap_err();
+    let error = AuthorizationServer::discover(&stub.url(""), &stub.options()).await.shown().unwrap_err();
     assert!(matches!(error, AuthError::Transient { retry_after: Some(after), .. } if after == Duration::from_secs(7)));
     assert_eq!(stub.seen().len(), 1);
 }
@@ -161,7 +162,7 @@ async fn t_a10_a_challenge_leads_to_its_own_origin_alone() {
     let discovery = Discovery::new(&stub.options()).unwrap();
     let foreign = format!(r#"Bearer resource_metadata="{}""#, elsewhere.url("/.well-known/oauth-protected-resource"));
     for challenge in [&*foreign, "Bearer", "Basic realm=x", r#"Bearer resource_metadata="/x""#] {
-        let error = discovery.resource_of_challenge(&stub.url("/mcp"), challenge).await.unwrap_err();
+        let error = discovery.resource_of_challenge(&stub.url("/mcp"), challenge).await.shown().unwrap_err();
         assert!(error.to_string().starts_with("resource_metadata: "), "{challenge}: {error}");
     }
     let insecure = discovery.resource_of_challenge(&stub.url("/mcp"), r#"Bearer resource_metadata="http://a.example/""#).await;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{
     server::{REDIRECT, Registered, Server},
     stub::Stub,
+    trace::Shown as _,
 };
 
 pub(crate) fn redirect() -> RedirectUri {
@@ -37,8 +38,8 @@ pub(crate) fn stub_app(stub: &Stub) -> OAuthApp {
 pub(crate) async fn stub_tokens(app: &OAuthApp) -> Result<TokenSet, AuthError> {
     let (url, pending) = app.authorize(&redirect(), read_and_stay()).unwrap();
     let state = parameter(&url, "state").unwrap();
-    let code = pending.verify(&format!("{REDIRECT}?code=the-code&state={state}"))?;
-    pending.exchange(code).await
+    let code = pending.verify(&format!("{REDIRECT}?code=the-code&state={state}")).shown()?;
+    pending.exchange(code).await.shown()
 }
 
 pub(crate) fn parameter(url: &str, name: &str) -> Option<String> {
@@ -65,6 +66,6 @@ pub(crate) async fn app_of(server: &Server, client: OAuthClient) -> OAuthApp {
 pub(crate) async fn consent(server: &Server, app: &OAuthApp, scopes: ScopeSet, hint: &str) -> Result<TokenSet, AuthError> {
     let (url, pending) = app.authorize(&redirect(), scopes)?;
     let callback = server.browse(&format!("{url}&login_hint={hint}")).await.unwrap();
-    let code = pending.verify(&callback)?;
-    pending.exchange(code).await
+    let code = pending.verify(&callback).shown()?;
+    pending.exchange(code).await.shown()
 }

@@ -10,6 +10,8 @@ use std::{
 
 use amplitude_sdk::server::oauth::{AuthError, CallbackFault, Loopback, LoopbackHost, LoopbackListener, Stage};
 
+use crate::trace::{self, Shown as _};
+
 /// What a test waits for at most; a passing test never comes near it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -87,6 +89,7 @@ pub(crate) fn say(address: SocketAddr, head: &str) -> String {
 }
 
 fn listen(settings: Loopback) -> LoopbackListener {
+    trace::start();
     settings.listen().unwrap()
 }
 
@@ -236,7 +239,7 @@ fn t_a7_it_is_not_reachable_under_another_address() {
 fn t_a7_a_busy_port_is_passed_over_for_the_next() {
     let (busy, free) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
     let ports = [busy.local_addr().unwrap().port(), free.local_addr().unwrap().port()];
-    let both_busy = Loopback::new().ports(ports).listen().unwrap_err();
+    let both_busy = Loopback::new().ports(ports).listen().shown().unwrap_err();
     assert!(matches!(&both_busy, AuthError::System(_)), "{both_busy:?}");
     assert!(both_busy.to_string().contains(&format!("{ports:?}")), "{both_busy}");
     drop(free);

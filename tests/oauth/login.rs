@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use url::Url;
 
-use crate::{listener::say, server::Server};
+use crate::{listener::say, server::Server, trace::Shown as _};
 
 /// An application of a user's machine, which the server lets listen at any port of its redirect URI (RFC 8252 §7.3).
 async fn app(server: &Server, redirect: &str, hint: Option<&str>) -> OAuthApp {
@@ -60,7 +60,7 @@ async fn t_a7_a_program_signs_its_user_in_at_any_port_of_loopback() {
         let loopback = Loopback::new().host(host);
         let login = app.login(&loopback, [scope::OPENID, scope::OFFLINE_ACCESS], |url| show.send(url.to_owned()).unwrap());
         let (tokens, page) = tokio::join!(login, user);
-        assert!(tokens.unwrap().is_refreshable());
+        assert!(tokens.shown().unwrap().is_refreshable());
         assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("You can close this page"), "{page}");
     }
 }
@@ -77,6 +77,7 @@ async fn t_a8_a_user_who_says_no_is_shown_that_it_arrived() {
     let loopback = Loopback::new();
     let login = app.login(&loopback, [scope::OPENID], |url| show.send(url.to_owned()).unwrap());
     let (denied, page) = tokio::join!(login, user);
+    let denied = denied.shown();
     assert!(matches!(&denied, Err(AuthError::Denied { code, .. }) if code == "access_denied"), "{denied:?}");
     assert!(page.contains("Access was not granted") && !page.contains("the user said no"), "{page}");
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     flow::{consent, public, read_and_stay, real_app},
     server::Server,
+    trace,
 };
 
 const PROCESSES: usize = 8;
@@ -23,7 +24,7 @@ const LIFETIME: u64 = 2;
 const FOLDER: &str = "AMPLITUDE_TEST_RACE_FOLDER";
 
 /// Ends with the test, also when that fails.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -39,6 +40,7 @@ async fn child_that_uses_tokens() {
     let Some(folder) = env::var_os(FOLDER).map(PathBuf::from) else { return };
     let told: Value = serde_json::from_str(&fs::read_to_string(folder.join("told.json")).unwrap()).unwrap();
     let text = |name: &str| told[name].as_str().unwrap();
+    trace::start();
     let options = OAuthOptions::new().add_root_certificate(text("pem"));
     let server = AuthorizationServer::discover(text("issuer"), &options).await.unwrap();
     let app = OAuthApp::builder(server, public(text("client_id"))).options(options).build().unwrap();

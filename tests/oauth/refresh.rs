@@ -21,6 +21,7 @@ use crate::{
     server::Server,
     stores::block_on,
     stub::{Reply, Stub, token},
+    trace::Shown as _,
 };
 
 fn now() -> u64 {
@@ -81,7 +82,7 @@ async fn t_b5_the_refresh_token_rotates_and_its_second_use_is_the_end() {
     let Some(server) = Server::shared() else { return };
     let (app, client) = real_app(server, json!({})).await;
     let first = consent(server, &app, read_and_stay(), "none").await.unwrap();
-    let tokens = RefreshingToken::start(&app, first.clone(), MemoryTokenStore::new()).await.unwrap();
+    let tokens = RefreshingToken::start(&app, first.clone(), MemoryTokenStore::new()).await.shown().unwrap();
     let mut lease = tokens.token(None).await.unwrap();
     for _ in 0..3 {
         lease = tokens.token(Some(lease.generation)).await.unwrap();
@@ -89,9 +90,9 @@ async fn t_b5_the_refresh_token_rotates_and_its_second_use_is_the_end() {
     let counts = server.counts(&client.id).await;
     assert_eq!(counts.get("grant.success:refresh_token"), Some(&3), "{counts:?}");
     // Somebody has the first one, and uses it.
-    let error = app.refresh(&first, None).await.unwrap_err();
+    let error = app.refresh(&first, None).await.shown().unwrap_err();
     assert!(matches!(error, AuthError::ReauthRequired(Reauth::GrantRefused)), "{error:?}");
-    let error = tokens.token(Some(lease.generation)).await.unwrap_err();
+    let error = tokens.token(Some(lease.generation)).await.shown().unwrap_err();
     assert!(matches!(error, AuthError::ReauthRequired(Reauth::GrantRefused)), "{error:?}");
 }
 
@@ -156,7 +157,7 @@ async fn t_c2_a_service_account_has_a_token_when_it_is_asked() {
     let app = app_of(server, OAuthClient::new(client.id.as_str(), auth).unwrap()).await;
     let account = ClientCredentials::new(app.clone(), [scope::MCP_READ]).unwrap();
     let store = MemoryTokenStore::new();
-    let tokens = RefreshingToken::service_account(&account, store.clone()).await.unwrap();
+    let tokens = RefreshingToken::service_account(&account, store.clone()).await.shown().unwrap();
     let lease = tokens.token(None).await.unwrap();
     // Another one over the same store uses the same token.
     let other = RefreshingToken::service_account(&account, store.clone()).await.unwrap();
@@ -280,7 +281,7 @@ async fn t_r8_no_failure_but_invalid_grant_takes_the_session_away() {
         let (app, told) = told_app(&stub);
         let store = store_with(&stub, -1).await;
         let tokens = RefreshingToken::resume(&app, store.clone()).await.unwrap();
-        let error = tokens.token(None).await.unwrap_err();
+        let error = tokens.token(None).await.shown().unwrap_err();
         assert!(is_expected(&error), "{name}: {error:?}");
         assert!(told.lock().unwrap().iter().any(|told| told.contains("RefreshFailed")), "{name}: {told:?}");
         assert!(!told.lock().unwrap().iter().any(|told| told.contains("ReauthRequired")), "{name}: {told:?}");
@@ -305,7 +306,7 @@ async fn t_r8_invalid_grant_is_the_end_until_somebody_consents() {
     let store = store_with(&stub, 15).await;
     let tokens = RefreshingToken::resume(&app, store.clone()).await.unwrap();
     for _ in 0..3 {
-        let error = tokens.token(None).await.unwrap_err();
+        let error = tokens.token(None).await.shown().unwrap_err();
         assert!(matches!(error, AuthError::ReauthRequired(Reauth::GrantRefused)), "{error:?}");
     }
     assert_eq!((stored(&store, &stub).await, stub.seen().len()), (None, 1));
@@ -367,7 +368,7 @@ async fn a_chain_takes_the_first_that_has_tokens() {
     let chain = TokenChain::choose([of(&empty), of(&broken), of(&good)]).await.unwrap();
     assert_eq!(chain.index(), 1);
     assert!(matches!(chain.token(None).await, Err(AuthError::Transient { .. })));
-    let error = TokenChain::choose([of(&empty)]).await.unwrap_err();
+    let error = TokenChain::choose([of(&empty)]).await.shown().unwrap_err();
     assert!(matches!(error, AuthError::ReauthRequired(Reauth::NoToken)));
 }
 

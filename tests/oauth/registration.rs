@@ -11,6 +11,7 @@ use crate::{
     flow::{app_of, consent, read_and_stay, redirect},
     server::{REDIRECT, Server},
     stub::{Reply, Seen, Stub},
+    trace::Shown as _,
 };
 
 fn wanted() -> ClientRegistration {
@@ -21,7 +22,7 @@ fn wanted() -> ClientRegistration {
 async fn t_c3_a_real_server_registers_reads_changes_and_deletes() {
     let Some(server) = Server::shared() else { return };
     let known = AuthorizationServer::discover(&server.issuer, &server.options()).await.unwrap();
-    let mut registered = wanted().secret_post().register(&known, &server.options()).await.unwrap();
+    let mut registered = wanted().secret_post().register(&known, &server.options()).await.shown().unwrap();
     assert_eq!(registered.secret_expires_at(), None);
     let app = app_of(server, registered.client().unwrap()).await;
     let tokens = consent(server, &app, read_and_stay(), "none").await.unwrap();
@@ -89,7 +90,7 @@ async fn register(
         change(&mut body, origin);
         Reply::json(status, &body)
     });
-    let answer = registration.register(&stub.server(), &stub.options()).await;
+    let answer = registration.register(&stub.server(), &stub.options()).await.shown();
     (stub, answer)
 }
 
@@ -150,7 +151,7 @@ async fn t_c3_what_is_not_what_was_asked_for_is_refused() {
 #[tokio::test]
 async fn t_c3_a_registration_without_answer_is_not_repeated() {
     let stub = Stub::start(|_, _| Reply::hang_up());
-    let error = wanted().register(&stub.server(), &stub.options()).await.unwrap_err();
+    let error = wanted().register(&stub.server(), &stub.options()).await.shown().unwrap_err();
     assert!(matches!(error, AuthError::Transient { .. }), "{error:?}");
     assert_eq!(stub.seen().len(), 1);
 }

@@ -15,6 +15,7 @@ use crate::{
     flow::{consent, public, read_and_stay, real_app, secret, stub_app, stub_tokens},
     server::Server,
     stub::{Reply, Stub, token},
+    trace::Shown as _,
 };
 
 #[tokio::test]
@@ -25,7 +26,7 @@ async fn t_b7_a_real_server_forgets_both_tokens() {
     assert!(app.introspect(&tokens).await.unwrap().is_active());
     app.revoke(&tokens).await.unwrap();
     assert!(!app.introspect(&tokens).await.unwrap().is_active());
-    let error = app.refresh(&tokens, None).await.unwrap_err();
+    let error = app.refresh(&tokens, None).await.shown().unwrap_err();
     assert!(matches!(error, AuthError::ReauthRequired(Reauth::GrantRefused)), "{error:?}");
     // Of tokens that it does not know it says the same.
     app.revoke(&tokens).await.unwrap();
@@ -61,7 +62,7 @@ async fn t_b7_the_refresh_token_goes_first() {
 async fn t_b7_what_fails_for_now_is_still_valid() {
     let stub = revoking(503, json!({}));
     let app = stub_app(&stub);
-    let error = app.revoke(&stub_tokens(&app).await.unwrap()).await.unwrap_err();
+    let error = app.revoke(&stub_tokens(&app).await.unwrap()).await.shown().unwrap_err();
     let after = Some(Duration::from_secs(30));
     assert!(
         matches!(&error, AuthError::Transient { stage: Stage::Revocation, retry_after, .. } if *retry_after == after),
@@ -83,7 +84,7 @@ async fn t_b7_what_a_server_cannot_revoke_is_typed_and_told() {
     // As at Amplitude's MCP server: a client without a secret may not be able to.
     let app = OAuthApp::builder(stub.server(), public("id")).options(options.clone()).build().unwrap();
     let tokens = stub_tokens(&app).await.unwrap();
-    let error = app.revoke(&tokens).await.unwrap_err();
+    let error = app.revoke(&tokens).await.shown().unwrap_err();
     assert!(matches!(&error, AuthError::Unsupported { feature } if feature.contains("without a secret")), "{error:?}");
     // One with a secret was refused.
     let client = OAuthClient::new("id", ClientAuth::SecretPost(secret("s").into())).unwrap();
@@ -92,7 +93,7 @@ async fn t_b7_what_a_server_cannot_revoke_is_typed_and_told() {
     // Or there is no such endpoint.
     let none = AuthorizationServer::custom(stub.url("")).token_endpoint(stub.url("/token")).build().unwrap();
     let app = OAuthApp::builder(none, public("id")).options(options).build().unwrap();
-    for error in [app.revoke(&tokens).await.unwrap_err(), app.introspect(&tokens).await.unwrap_err()] {
+    for error in [app.revoke(&tokens).await.shown().unwrap_err(), app.introspect(&tokens).await.shown().unwrap_err()] {
         assert!(matches!(&error, AuthError::Unsupported { .. }), "{error:?}");
     }
     assert_eq!(*events.lock().unwrap(), [false, false, false]);

@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::{
     server::Server,
     stub::{Reply, Stub, token},
+    trace::Shown as _,
 };
 
 /// A source that remembers, as one of files does, until it is told to look again.
@@ -138,14 +139,14 @@ async fn t_r10_a_secret_that_stays_wrong_is_tried_once() {
     let Some(server) = Server::shared() else { return };
     let source = Source::of("wrong");
     let (account, id, events) = account(server, &source).await;
-    let error = account.token().await.unwrap_err();
+    let error = account.token().await.shown().unwrap_err();
     assert!(matches!(&error, AuthError::ClientRejected { code } if code == "invalid_client"), "{error:?}");
     assert_eq!(take(&events), ["CredentialRefused"]);
     source.store("wrong as well".replace(' ', "-").as_str(), None);
-    account.token().await.unwrap_err();
+    account.token().await.shown().unwrap_err();
     assert_eq!(take(&events), ["CredentialRefused", "SecretReloaded the-source-of-this-test", "CredentialRefused"]);
     source.store("wrong-too", Some("wrong-before"));
-    account.token().await.unwrap_err();
+    account.token().await.shown().unwrap_err();
     assert_eq!(server.counts(&id).await["grant.error:client_credentials"], 5);
 }
 
@@ -155,7 +156,7 @@ async fn a_source_that_fails_is_not_a_server_that_refuses() {
     let source = Source::of("");
     let client = OAuthClient::new("id", ClientAuth::SecretBasic(OAuthSecret::from_source(source))).unwrap();
     let app = OAuthApp::builder(stub.server(), client).options(stub.options()).build().unwrap();
-    let error = ClientCredentials::new(app, [scope::MCP_READ]).unwrap().token().await.unwrap_err();
+    let error = ClientCredentials::new(app, [scope::MCP_READ]).unwrap().token().await.shown().unwrap_err();
     assert!(matches!(error, AuthError::Secret(_)), "{error:?}");
     assert!(stub.seen().is_empty());
 }

@@ -20,7 +20,10 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::pem::PemObjec
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::authority::{Authority, Identity};
+use crate::{
+    authority::{Authority, Identity},
+    trace,
+};
 
 /// A server of its own process. It ends with this value, or with this process, because its input does.
 pub(crate) struct Server {
@@ -51,17 +54,27 @@ impl Server {
     }
 
     pub(crate) fn start() -> Option<Self> {
+        Self::node(false)
+    }
+
+    /// One that takes pushed authorization requests alone (RFC 9126).
+    pub(crate) fn of_pushed_requests() -> Option<Self> {
+        Self::node(true)
+    }
+
+    fn node(pushed: bool) -> Option<Self> {
         let mut command = Command::new("node");
-        Self::launch(command.arg("server.mjs").env("NODE_NO_WARNINGS", "1"))
+        Self::launch(command.arg("server.mjs").env("NODE_NO_WARNINGS", "1"), pushed)
     }
 
     /// The one of other makers, which Python runs (`AMPLITUDE_SDK_PYTHON`, with what `scripts/setup python` installs).
     pub(crate) fn canaille() -> Option<Self> {
         let python = env::var_os("AMPLITUDE_SDK_PYTHON").unwrap_or_else(|| "AMPLITUDE_SDK_PYTHON is not set".into());
-        Self::launch(Command::new(python).arg("canaille_server.py"))
+        Self::launch(Command::new(python).arg("canaille_server.py"), false)
     }
 
-    fn launch(command: &mut Command) -> Option<Self> {
+    fn launch(command: &mut Command, pushed: bool) -> Option<Self> {
+        trace::start();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/as");
         let mut child = match command.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() {
             Ok(child) => child,
@@ -78,7 +91,7 @@ impl Server {
         let (certificate, key) = authority.certify(&Identity::default());
         let mut input = child.stdin.take().expect("piped");
         let mut output = BufReader::new(child.stdout.take().expect("piped"));
-        writeln!(input, "{}", json!({"cert": certificate.pem(), "key": key.serialize_pem()}))
+        writeln!(input, "{}", json!({"cert": certificate.pem(), "key": key.serialize_pem(), "pushed": pushed}))
             .expect("the server reads its settings");
         let mut line = String::new();
         // It prints the line or ends, so that this does too.

@@ -18,6 +18,8 @@ use amplitude_sdk::server::oauth::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::trace::{self, Shown as _};
+
 fn key() -> StoreKey {
     StoreKey::new("https://mcp.example.com", "demo")
 }
@@ -37,13 +39,14 @@ fn tokens(generation: u64) -> StoredTokens {
 }
 
 fn folder() -> (TempDir, FileTokenStore) {
+    trace::start();
     let folder = tempfile::tempdir().unwrap();
     let store = FileTokenStore::new(folder.path().join("state").join("tokens"));
     (folder, store)
 }
 
 fn fault<T>(result: Result<T, AuthError>) -> Option<StoreFault> {
-    match result {
+    match result.map(drop).shown() {
         Err(AuthError::Store(fault, _)) => Some(fault),
         _ => None,
     }
@@ -258,7 +261,7 @@ fn no_token_shows() {
         EncryptedTokenStore::new(MemoryTokenStore::new(), EncryptionKey::from_bytes(b"fake-key-fake-key-fake-key-fake-"));
     let shown = format!("{stored:?} {files:?} {encrypted:?}");
     assert!(shown.contains("generation: 1") && !shown.contains("fake"), "{shown}");
-    let error = StoredTokens::from_json(r#"{"version":1,"access_token":"fake-access"}"#).unwrap_err();
+    let error = StoredTokens::from_json(r#"{"version":1,"access_token":"fake-access"}"#).shown().unwrap_err();
     assert!(!format!("{error:?} {error}").contains("fake"), "{error:?}");
 }
 
@@ -270,6 +273,7 @@ const CHILD: &str = "AMPLITUDE_TEST_STORE_FOLDER";
 fn child_that_stores() {
     use std::io::Write as _;
     let Some(folder) = std::env::var_os(CHILD) else { return };
+    trace::start();
     let files = FileTokenStore::new(folder);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let _guard = files.lock(&key()).await.unwrap();
@@ -409,7 +413,7 @@ mod unix {
         files.save(&key(), &tokens(1), None).await.unwrap();
         let file = stored_file(&folder);
         set_mode(&file, 0o644);
-        let error = files.load(&key()).await.unwrap_err();
+        let error = files.load(&key()).await.shown().unwrap_err();
         let reason = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(reason, format!("{} is open to other users", file.display()));
     }

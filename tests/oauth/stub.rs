@@ -13,7 +13,10 @@ use amplitude_sdk::server::oauth::{AuthorizationServer, OAuthOptions};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
-use crate::authority::{Authority, Identity};
+use crate::{
+    authority::{Authority, Identity},
+    trace,
+};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -31,6 +34,20 @@ impl Seen {
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
         let pairs = url::form_urlencoded::parse(self.body.as_bytes());
         pairs.filter(|(known, _)| known == name).map(|(_, value)| value.into_owned()).collect()
+    }
+
+    /// What passed, with the reply's body where that is JSON.
+    fn with(&self, reply: &Reply) -> Value {
+        let form = url::form_urlencoded::parse(self.body.as_bytes()).into_owned();
+        let header = |name: &str| self.headers.get(name);
+        json!({
+            "url": self.path,
+            "agent": header("user-agent"),
+            "authorization": header("authorization"),
+            "request": form.map(|(name, value)| json!({ name: value })).collect::<Vec<_>>(),
+            "json": serde_json::from_str::<Value>(&self.body).ok(),
+            "answer": serde_json::from_str::<Value>(&reply.body).ok(),
+        })
     }
 
     /// The value of a form's field that is there once.
@@ -90,6 +107,7 @@ impl Stub {
         identity: Identity<'_>,
         answer: impl Fn(&Seen, &str) -> Reply + Send + Sync + 'static,
     ) -> Self {
+        trace::start();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let origin = format!("https://localhost:{}", listener.local_addr().expect("bound").port());
         let stub = Self { origin, pem: authority.pem.clone(), seen: Arc::default() };
@@ -158,6 +176,7 @@ impl Stub {
         let seen = Seen { at: Instant::now(), method, path, headers, body };
         self.seen.lock().unwrap().push(seen.clone());
         let reply = answer(&seen, &self.origin);
+        trace::exchange(&seen.with(&reply));
         if reply.hangs_up {
             return None;
         }

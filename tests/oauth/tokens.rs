@@ -16,6 +16,7 @@ use crate::{
     flow::{app_of, consent, public, read_and_stay, real_app, secret, stub_app, stub_tokens},
     server::Server,
     stub::{Reply, Stub, token},
+    trace::Shown as _,
 };
 
 async fn answered(body: Value) -> Result<TokenSet, AuthError> {
@@ -44,7 +45,7 @@ async fn t_b3_a_client_proves_itself_in_one_way() {
     ] {
         let tokens = stub_tokens(&app).await.unwrap();
         app.refresh(&tokens, None).await.unwrap();
-        app.introspect(&tokens).await.unwrap_err();
+        app.introspect(&tokens).await.shown().unwrap_err();
         app.revoke(&tokens).await.unwrap();
     }
     let seen = stub.seen();
@@ -187,7 +188,7 @@ async fn t_b5_a_refresh_token_that_was_used_ends_them_all() {
     assert_eq!(third.granted(), &read_and_stay());
     // Somebody who has an old one tries it.
     for tokens in [&first, &third] {
-        let error = app.refresh(tokens, None).await.unwrap_err();
+        let error = app.refresh(tokens, None).await.shown().unwrap_err();
         assert!(matches!(error, AuthError::ReauthRequired(Reauth::GrantRefused)), "{error:?}");
     }
     assert!(!app.introspect(&third).await.unwrap().is_active());
@@ -213,7 +214,7 @@ async fn t_b5_without_a_new_refresh_token_the_old_one_stays() {
     // Without any, the server is not asked.
     let tokens = answered(with(|body| body["refresh_token"] = "".into())).await.unwrap();
     assert!(!tokens.is_refreshable());
-    let error = app.refresh(&tokens, None).await.unwrap_err();
+    let error = app.refresh(&tokens, None).await.shown().unwrap_err();
     assert!(matches!(error, AuthError::ReauthRequired(Reauth::NoRefreshToken)));
     assert_eq!(stub.seen().len(), 3);
 }
@@ -228,7 +229,7 @@ async fn t_b6_a_refresh_may_ask_for_less_and_not_for_more() {
     assert_eq!(tokens.granted(), &read_and_stay());
     assert_eq!(app.introspect(&tokens).await.unwrap().scopes().unwrap(), &read_and_stay());
     for wider in [ScopeSet::from([scope::MCP_WRITE]), ScopeSet::new()] {
-        let error = app.refresh(&tokens, Some(&wider)).await.unwrap_err();
+        let error = app.refresh(&tokens, Some(&wider)).await.shown().unwrap_err();
         assert!(matches!(&error, AuthError::ScopeRefused { asked } if *asked == wider), "{error:?}");
     }
     assert_eq!(server.counts(&client.id).await["grant.success:refresh_token"], 1);

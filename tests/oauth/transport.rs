@@ -13,6 +13,7 @@ use crate::{
     authority::{Authority, Identity},
     flow::{public, stub_app, stub_tokens},
     stub::{Reply, Stub, token},
+    trace::Shown as _,
 };
 
 #[tokio::test]
@@ -31,11 +32,11 @@ async fn t_b1_nothing_follows_a_redirect() {
         let registration = ClientRegistration::new("a client");
         let errors = [
             stub_tokens(&app).await.unwrap_err(),
-            app.refresh(&tokens, None).await.unwrap_err(),
-            app.revoke(&tokens).await.unwrap_err(),
-            app.introspect(&tokens).await.unwrap_err(),
-            registration.register(&stub.server(), &stub.options()).await.unwrap_err(),
-            AuthorizationServer::discover(&stub.url(""), &stub.options()).await.unwrap_err(),
+            app.refresh(&tokens, None).await.shown().unwrap_err(),
+            app.revoke(&tokens).await.shown().unwrap_err(),
+            app.introspect(&tokens).await.shown().unwrap_err(),
+            registration.register(&stub.server(), &stub.options()).await.shown().unwrap_err(),
+            AuthorizationServer::discover(&stub.url(""), &stub.options()).await.shown().unwrap_err(),
         ];
         let stages: Vec<_> = errors
             .iter()

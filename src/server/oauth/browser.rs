@@ -9,7 +9,8 @@ use crate::{Error, ErrorKind, platform::http::parse_url};
 /// nobody looks, or not at all, e.g. over SSH.
 ///
 /// The address is an argument of the program that is started, so that others on this machine may see it; that of a sign-in holds no token and
-/// no secret. On Linux and BSD, `BROWSER` names the program, if it is set; one that runs in the terminal is waited for.
+/// no secret. The `webbrowser` crate, which starts the program, logs it at debug level. On Linux and BSD, `BROWSER` names the program, if it is
+/// set; one that runs in the terminal is waited for.
 ///
 /// # Errors
 /// [`AuthError::Invalid`] for other addresses; [`AuthError::System`] when there is no browser.
