@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{AuthError, Reauth, Revocation, StoreFault, TokenSet},
     Engine,
+    caught::caught,
     current::{Current, is_same},
     hold::Work,
 };
@@ -38,7 +39,7 @@ impl Engine {
         let mut work = self.work.lock().await;
         let hold = self.hold(&mut work).await?;
         let answer = match &hold.tokens {
-            Some(tokens) => self.endpoint.revoke(tokens).await,
+            Some(tokens) => caught(|| self.endpoint.revoke(tokens)).await,
             // Another process has given them up.
             None => Err(AuthError::Unsupported { feature: "there is nothing to revoke" }),
         };

@@ -13,6 +13,7 @@
 //! Invariants: no refresh token is sent twice by processes that share the store's lock, unless the answer was lost; a newer token is stored
 //! before it is used, and where it cannot be, the lock is kept until it is, so that nobody sends the spent one.
 
+mod caught;
 mod current;
 mod ends;
 mod failure;
@@ -29,6 +30,7 @@ use std::{
 };
 
 use self::{
+    caught::Caught,
     hold::Work,
     state::{State, Step},
     world::{Native, World},
@@ -134,6 +136,7 @@ impl RefreshingToken {
         observers: Observers,
     ) -> Result<Self, AuthError> {
         let key = endpoint.store_key();
+        let store = Arc::new(Caught(store));
         let (state, work) = (Mutex::default(), tokio::sync::Mutex::default());
         let engine = Arc::new(Engine { endpoint, store, key, observers, world, state, work });
         engine.run(move |engine| async move { engine.begin(first).await }).await?;

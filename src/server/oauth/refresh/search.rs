@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     super::{AuthError, Reauth, StoreFault, TokenAnswer, TokenSet},
     Engine, broke_off,
+    caught::caught,
     current::{Current, is_same},
     failure,
     hold::Hold,
@@ -105,7 +106,7 @@ impl Engine {
         }
         let (began, obtained_at) = (self.world.now(), self.world.wall().as_secs());
         lock(&self.state).asked_at = Some(began);
-        let answer = self.endpoint.renew(hold.tokens.as_ref()).await.inspect_err(|error| {
+        let answer = caught(|| self.endpoint.renew(hold.tokens.as_ref())).await.inspect_err(|error| {
             if failure::may_have_been_granted(error) {
                 lock(&self.state).in_doubt = true;
             }

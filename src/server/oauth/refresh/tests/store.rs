@@ -22,12 +22,14 @@ pub(super) struct Store {
     pub(super) server: Arc<Mutex<Server>>,
     /// So often in a hundred times something fails.
     pub(super) faults: Arc<AtomicU64>,
+    /// So many times it panics where it is to store.
+    pub(super) panics: Arc<AtomicU64>,
 }
 
 impl Store {
     pub(super) fn new(executor: &Executor, server: &Arc<Mutex<Server>>) -> Self {
         let (executor, server) = (executor.clone(), Arc::clone(server));
-        Self { memory: MemoryTokenStore::new(), executor, server, faults: Arc::default() }
+        Self { memory: MemoryTokenStore::new(), executor, server, faults: Arc::default(), panics: Arc::default() }
     }
 
     fn fault(&self) -> Result<(), AuthError> {
@@ -53,6 +55,8 @@ impl TokenStore for Store {
     ) -> BoxFuture<'a, Result<(), AuthError>> {
         Box::pin(async move {
             self.executor.pause(50).await;
+            let left = self.panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+            assert!(left.is_err(), "a planted panic");
             self.fault()?;
             self.memory.save(key, tokens, expected).await?;
             if let Some(refresh) = tokens.read(key)?.refresh {

@@ -319,3 +319,26 @@ fn a_panic_on_the_way_ends_the_search_and_nothing_else() {
     rig.wait(Duration::from_secs(3));
     assert_eq!(user.text(), "access-2");
 }
+
+#[test]
+fn t_r4_a_store_that_panics_loses_no_newer_token() {
+    let rig = Rig::new(Some(Duration::from_secs(100)));
+    let (one, other) = (rig.login(), rig.resume());
+    rig.wait(Duration::from_secs(101));
+    // As the newer token is stored, and as that is tried again.
+    rig.store.panics.store(3, Ordering::Relaxed);
+    assert_eq!(one.text(), "access-2");
+    assert_eq!((rig.told("PersistFailed"), rig.stored().unwrap().access.expose()), (1, "access-1"));
+    rig.wait(Duration::from_secs(61));
+    assert_eq!(rig.stored().unwrap().access.expose(), "access-2");
+    // What is not stored yet outlives a panic on the way to the next one, too.
+    rig.wait(Duration::from_secs(40));
+    rig.store.panics.store(2, Ordering::Relaxed);
+    assert_eq!(one.text(), "access-3");
+    rig.next(Fate::Panic);
+    let generation = one.token(None).unwrap().generation;
+    assert!(one.token(Some(generation)).is_err());
+    rig.wait(Duration::from_secs(61));
+    assert_eq!(other.text(), one.text());
+    rig.check();
+}
