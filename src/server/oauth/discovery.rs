@@ -10,7 +10,8 @@ use std::{
 use url::Url;
 
 use super::{
-    AuthError, AuthorizationServer, OAuthOptions, Stage, endpoint,
+    AuthError, AuthorizationServer, OAuthOptions, Stage,
+    endpoint::{self, Rules},
     http::{Answer, OAuthHttp},
     metadata::{ResourceDocument, ServerDocument},
 };
@@ -119,7 +120,7 @@ impl Discovery {
     }
 
     /// What a resource says of itself, e.g. `https://mcp.amplitude.com/mcp`. What it calls itself must be of the same origin and begin the
-    /// path: Amplitude's calls itself by its origin alone.
+    /// path: Amplitude's calls itself by its origin alone. The server that it names is at no private address where the resource is at none.
     ///
     /// # Errors
     /// As [`Discovery::server`].
@@ -176,12 +177,14 @@ fn read_resource(url: &Url, answer: &Answer) -> Result<ProtectedResource, AuthEr
     }
     let authorization_server =
         authorization_servers.into_iter().next().ok_or_else(|| answer.protocol("names no authorization server"))?;
-    let issuer = endpoint::issuer(&authorization_server)?;
-    // Plain http is for a resource that is so itself.
-    if issuer.scheme() == "http" && url.scheme() != "http" {
-        return Err(AuthError::Insecure { what: "authorization_servers" });
-    }
+    check_issuer(url, &authorization_server)?;
     Ok(ProtectedResource { resource, authorization_server, scopes: scopes_supported })
+}
+
+/// As with an issuer's endpoints: plain http, and addresses of a private network, are for a resource that is so itself.
+fn check_issuer(resource: &Url, issuer: &str) -> Result<(), AuthError> {
+    Rules::of(resource).endpoint("authorization_servers", issuer)?;
+    endpoint::issuer(issuer).map(drop)
 }
 
 /// Whether a path is another one's beginning, by whole segments.
@@ -232,6 +235,18 @@ mod tests {
         ];
         assert_eq!(locations("https://a.b/x/y"), path);
         assert_eq!(locations("https://a.b/x/y/"), path);
+    }
+
+    #[test]
+    fn t_a9_a_public_resource_names_no_server_of_a_private_network() {
+        let check = |resource: &str, issuer| check_issuer(&Url::parse(resource).unwrap(), issuer);
+        for private in ["https://10.0.0.1", "https://localhost", "https://[::1]:9/x", "https://metadata.google.internal"] {
+            let error = check("https://a.example/mcp", private).unwrap_err();
+            assert!(error.to_string().starts_with("authorization_servers: is at a private address"), "{private}: {error}");
+            check("https://192.168.0.1/mcp", private).unwrap();
+        }
+        check("https://a.example/mcp", "https://b.example/x").unwrap();
+        assert!(check("https://a.example/mcp", "https://b.example/?x").is_err());
     }
 
     #[test]
