@@ -7,7 +7,7 @@ use url::{Host, Url};
 use super::AuthError;
 use crate::{Error, platform::http};
 
-/// What the endpoints of an issuer may be.
+/// What the endpoints of an issuer may be, and the issuers of a resource.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     /// Plain http on loopback, because the issuer is so itself: an emulator on this machine.
@@ -48,6 +48,10 @@ pub(super) fn issuer(text: &str) -> Result<Url, AuthError> {
 
 /// https, or http on a loopback address.
 pub(super) fn https_or_loopback(what: &'static str, text: &str) -> Result<Url, AuthError> {
+    // The parser takes them off or out in silence, and what is compared or sent on as it was given would keep them.
+    if text.contains(|char: char| char.is_control() || char.is_whitespace()) {
+        return Err(invalid(what, "holds white space or a control character"));
+    }
     let url = Url::parse(text).map_err(|error| AuthError::Invalid(Error::at(what, "is not a URL").with_source(error)))?;
     match http::check_url(what, &url) {
         Ok(()) => Ok(url),
@@ -158,6 +162,20 @@ mod tests {
         for bad in ["", "token", "ftp://a.b/", "https://user:pass@a.b/", "https://a.b/#x"] {
             let error = rules.endpoint("token_endpoint", bad).unwrap_err();
             assert!(matches!(error, AuthError::Invalid(_)) && !error.to_string().contains("pass@"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_what_it_was_given_as() {
+        for bad in [
+            "https://a.example\n",
+            " https://a.example",
+            "https://a.\texample",
+            "https://a.example/\0x",
+            "https://a.example/\u{a0}",
+        ] {
+            let error = issuer(bad).unwrap_err();
+            assert!(error.to_string().contains("issuer: holds white space or a control character"), "{bad:?}: {error}");
         }
     }
 
