@@ -121,6 +121,8 @@ async fn t_c1_slow_down_lasts_through_another_process() {
     // What was sealed opens with the same key for the same client alone, and only as it is.
     assert!(!sealed.contains("sentinel"));
     assert!(DeviceLogin::open(&app, &sealed, &EncryptionKey::from_bytes(&[8; 32])).is_err());
+    let other_user = OAuthApp::builder(app.server().clone(), app.client().clone()).profile("other").build().unwrap();
+    assert!(DeviceLogin::open(&other_user, &sealed, &key).is_err());
     let elsewhere = OAuthApp::builder(AuthorizationServer::developer_api(Region::Us), OAuthClient::anonymous()).build().unwrap();
     assert!(DeviceLogin::open(&elsewhere, &sealed, &key).is_err());
     for bad in ["", "x", &sealed[1..], &sealed[..sealed.len() - 2], &sealed.to_ascii_lowercase()] {

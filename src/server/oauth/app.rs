@@ -244,6 +244,10 @@ impl OAuthApp {
         &self.0.http
     }
 
+    pub(super) fn profile(&self) -> &str {
+        &self.0.profile
+    }
+
     pub(crate) fn resource(&self) -> Option<&str> {
         self.0.resource.as_deref()
     }

@@ -93,6 +93,7 @@ impl Pending {
             issuer: self.app.server().issuer().to_owned(),
             client_id: self.app.client().id().unwrap_or_default().to_owned(),
             resource: self.app.resource().map(str::to_owned),
+            profile: self.app.profile().to_owned(),
             state: self.state.expose_secret().to_owned(),
             verifier: self.verifier.expose_secret().to_owned(),
             redirect: self.redirect.clone(),
@@ -106,7 +107,8 @@ impl Pending {
     /// The reverse of [`Pending::seal`], for the same application.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] for what was sealed with another key, was changed, or is another application's or server's.
+    /// [`AuthError::Invalid`] for what was sealed with another key, was changed, or is another application's, server's or
+    /// [profile](super::OAuthAppBuilder::profile)'s.
     pub fn open(app: &OAuthApp, sealed: &str, key: &EncryptionKey) -> Result<Self, AuthError> {
         let invalid = |problem| AuthError::Invalid(Error::at("sealed authorization", problem));
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| invalid("is not base64url"))?;
@@ -115,9 +117,10 @@ impl Pending {
         let sealed: Sealed = serde_json::from_str(&json).map_err(|_| invalid("cannot be read"))?;
         let is_of_app = sealed.issuer == app.server().issuer()
             && sealed.client_id == app.client().id().unwrap_or_default()
-            && sealed.resource.as_deref() == app.resource();
+            && sealed.resource.as_deref() == app.resource()
+            && sealed.profile == app.profile();
         if !is_of_app {
-            return Err(invalid("is another application's, or of another server or resource"));
+            return Err(invalid("is another application's, or of another server, resource or profile"));
         }
         Ok(Self {
             app: app.clone(),
@@ -135,6 +138,7 @@ struct Sealed {
     issuer: String,
     client_id: String,
     resource: Option<String>,
+    profile: String,
     state: String,
     verifier: String,
     redirect: String,
@@ -227,6 +231,10 @@ mod tests {
         assert!(Pending::open(&of, &sealed, &EncryptionKey::from_bytes(&[8; 32])).is_err());
         assert!(Pending::open(&app(Region::Eu, "id"), &sealed, &key).is_err());
         assert!(Pending::open(&app(Region::Us, "other"), &sealed, &key).is_err());
+        // Of one user, brought along by another one.
+        let client = OAuthClient::new("id", ClientAuth::Public).unwrap();
+        let other_user = OAuthApp::builder(AuthorizationServer::mcp(Region::Us), client).profile("other").build().unwrap();
+        assert!(Pending::open(&other_user, &sealed, &key).is_err());
         for bad in ["", "x", "\u{e9}", &sealed[1..], &sealed[..sealed.len() - 1]] {
             assert!(Pending::open(&of, bad, &key).is_err(), "{bad}");
         }

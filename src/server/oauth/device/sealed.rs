@@ -33,10 +33,11 @@ struct Kept<'a> {
     lifetime: u64,
 }
 
-/// What a sealed one is bound to, so that no other text of the same key is taken for one, nor one of another client, server or resource.
+/// What a sealed one is bound to, so that no other text of the same key is taken for one, nor one of another client, server, resource or profile.
 fn binding(app: &OAuthApp) -> Vec<u8> {
     let client_id = app.client().id().unwrap_or_default();
-    ["amplitude-sdk device login 1", app.server().issuer(), client_id, app.resource().unwrap_or_default()].join("\0").into_bytes()
+    let resource = app.resource().unwrap_or_default();
+    ["amplitude-sdk device login 1", app.server().issuer(), client_id, resource, app.profile()].join("\0").into_bytes()
 }
 
 impl DeviceLogin {
@@ -61,7 +62,8 @@ impl DeviceLogin {
     /// The reverse of [`DeviceLogin::seal`], for the same application.
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] for what was sealed with another key, was changed, or is another application's or server's.
+    /// [`AuthError::Invalid`] for what was sealed with another key, was changed, or is another application's, server's or
+    /// [profile](crate::server::oauth::OAuthAppBuilder::profile)'s.
     pub fn open(app: &OAuthApp, sealed: &str, key: &EncryptionKey) -> Result<Self, AuthError> {
         let invalid = || {
             AuthError::Invalid(Error::at(
