@@ -193,7 +193,11 @@ pub(super) fn binding(key: &StoreKey, generation: u64) -> Vec<u8> {
 fn head(json: &str) -> Result<Head<'_>, AuthError> {
     // What the parser says may repeat what it read.
     let head: Head<'_> = serde_json::from_str(json).map_err(|_| corrupt("it is not what this crate has stored"))?;
-    if head.version == VERSION { Ok(head) } else { Err(corrupt("a newer version of this crate has stored it")) }
+    match head {
+        Head { version: VERSION, generation: u64::MAX, .. } => Err(corrupt("after its last write there can be none")),
+        Head { version: VERSION, .. } => Ok(head),
+        _ => Err(corrupt("a newer version of this crate has stored it")),
+    }
 }
 
 /// The object's members as they stand in its text, so that no copy of a token is made on the way.
