@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::OsString,
-    fs::File,
+    fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
@@ -132,7 +132,14 @@ fn named(name: &str, error: &Error) -> Error {
 
 /// The text of a file, without its last line break; `name` is what named it.
 pub(super) fn read_file(name: &str, path: &Path) -> Result<Zeroizing<String>> {
-    let fail = |problem| Error::invalid(&[name, ": the file \"", &path.to_string_lossy(), "\" ", problem]);
+    // Without the path: where the secret itself was put in its place by mistake, an error would show it.
+    let fail = |problem| Error::invalid(&[name, ": the file ", problem]);
+    // Before it is opened, because to open a pipe waits for who writes to it.
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => return Err(fail("is none, but a folder, a pipe or a device")),
+        Ok(_) => {}
+        Err(error) => return Err(fail("cannot be read").with_source(error)),
+    }
     // With room from the start, so that growing leaves no copies of a secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
     let read = |file: File| -> io::Result<usize> { file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes) };
@@ -222,7 +229,8 @@ mod tests {
                 "AMPLITUDE_SECRET_KEY: is set, and so is",
             ),
             (vec![("AMPLITUDE_SECRET_KEY_FILE", &*missing)], "AMPLITUDE_SECRET_KEY_FILE: the file"),
-            (vec![("AMPLITUDE_SECRET_KEY_FILE", folder.path().to_str().unwrap())], "cannot be read"),
+            (vec![("AMPLITUDE_SECRET_KEY_FILE", folder.path().to_str().unwrap())], "is none, but a folder"),
+            (vec![("AMPLITUDE_SECRET_KEY_FILE", "sentinel")], "AMPLITUDE_SECRET_KEY_FILE: the file cannot be read"),
             (vec![("AMPLITUDE_SECRET_KEY_FILE", &*path(&empty))], "is empty"),
             (vec![("AMPLITUDE_SECRET_KEY_FILE", &*path(&broken))], "is not UTF-8"),
             (vec![("AMPLITUDE_SECRET_KEY_FILE", &*path(&huge))], "is larger than 64 KiB"),

@@ -6,11 +6,14 @@ use std::{
     fs,
     os::unix::ffi::OsStrExt as _,
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use amplitude_sdk::{
     Config,
-    server::{Options, ProjectPair},
+    server::{FileSecret, Options, ProjectPair, SecretSource as _},
 };
 
 use crate::{KEY, SECRET};
@@ -33,6 +36,25 @@ fn child() {
         Ok(options) => println!("options {options:?}"),
         Err(error) => println!("options: {error}"),
     }
+}
+
+/// To open one waits for who writes to it, and whoever needs the secret would wait, too.
+#[test]
+fn a_secret_is_not_read_from_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("secret");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (sender, receiver) = mpsc::channel();
+    let source = FileSecret::new(&pipe);
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        sender.send(runtime.block_on(source.current()).map(drop).map_err(|error| error.to_string()))
+    });
+    let read = receiver.recv_timeout(Duration::from_secs(20));
+    // Whatever came of it, nobody goes on waiting.
+    drop(fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap());
+    let error = read.expect("it waits").unwrap_err();
+    assert!(error.ends_with("the file is none, but a folder, a pipe or a device"), "{error}");
 }
 
 fn read(variables: &[(&str, &OsStr)]) -> String {

@@ -171,8 +171,18 @@ async fn what_cannot_be_read_is_never_overwritten() {
     let file = stored_file(&folder);
     let whole = fs::read(&file).unwrap();
     let newer = String::from_utf8(whole.clone()).unwrap().replace("\"version\":1", "\"version\":2");
-    let mut bad =
-        vec![Vec::new(), b"{}".to_vec(), b"[1]".to_vec(), b"\xff\xfe{".to_vec(), newer.into_bytes(), vec![b' '; 2 << 20]];
+    // One more write could not be told from none.
+    let last = String::from_utf8(whole.clone()).unwrap().replace("\"generation\":1", &format!("\"generation\":{}", u64::MAX));
+    assert!(last.contains(&u64::MAX.to_string()));
+    let mut bad = vec![
+        last.into_bytes(),
+        Vec::new(),
+        b"{}".to_vec(),
+        b"[1]".to_vec(),
+        b"\xff\xfe{".to_vec(),
+        newer.into_bytes(),
+        vec![b' '; 2 << 20],
+    ];
     bad.extend((1..whole.len()).step_by(7).map(|length| whole[..length].to_vec()));
     for text in bad {
         fs::write(&file, &text).unwrap();
@@ -388,6 +398,20 @@ mod unix {
         let link = folder.path().join("link");
         symlink(&real, &link).unwrap();
         assert_eq!(fault(FileTokenStore::new(&link).load(&key()).await), Some(StoreFault::Unsafe));
+    }
+
+    /// To open one waits for who writes to it.
+    #[tokio::test]
+    async fn a_pipe_is_refused_at_once() {
+        let (folder, files) = folder();
+        files.save(&key(), &tokens(1), None).await.unwrap();
+        let file = stored_file(&folder);
+        fs::remove_file(&file).unwrap();
+        assert!(Command::new("mkfifo").args(["-m", "600"]).arg(&file).status().unwrap().success());
+        let loaded = tokio::time::timeout(Duration::from_secs(20), files.load(&key())).await;
+        // Whatever came of it, nobody goes on waiting.
+        drop(fs::OpenOptions::new().read(true).write(true).open(&file).unwrap());
+        assert_eq!(fault(loaded.expect("it waits")), Some(StoreFault::Unsafe));
     }
 
     #[tokio::test]

@@ -178,9 +178,13 @@ impl Place {
     fn read(&self) -> Result<Option<StoredTokens>, AuthError> {
         let Some(linked) = look_at(&self.stored)? else { return Ok(None) };
         let own = check_folder(&self.folder)?;
+        // Before it is opened, because to open a pipe waits for who writes to it.
+        if !linked.is_file() {
+            return Err(unsafe_fault("is a link or no file", &self.stored));
+        }
         let file = File::open(&self.stored).map_err(io_fault("cannot be opened", &self.stored))?;
         let found = file.metadata().map_err(io_fault("cannot be read", &self.stored))?;
-        if linked.is_symlink() || !found.is_file() || !access::is_same_file(&linked, &found) {
+        if !found.is_file() || !access::is_same_file(&linked, &found) {
             return Err(unsafe_fault("is a link or no file", &self.stored));
         }
         if let Some(problem) = access::not_private(&found, &own) {
