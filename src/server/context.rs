@@ -3,7 +3,7 @@
 //! Source: "Developer API", amplitude.com/docs, and its published description, read 2026-03-13.
 
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{
@@ -14,6 +14,9 @@ use super::{
     scope,
 };
 use crate::{Error, ErrorKind, Result};
+
+/// Where the Developer API answers whom a token acts for.
+pub(super) const PATH: &str = "/v1/context";
 
 /// What is longer is not Amplitude's answer.
 const MAX_ANSWER_BYTES: usize = 256 << 10;
@@ -34,14 +37,18 @@ pub struct TokenContext {
     pub scopes: ScopeSet,
 }
 
+/// What the answer says, before its scopes are read.
 #[derive(Deserialize)]
-struct Principal {
-    login_id: Option<Value>,
-    org_id: Option<Value>,
-    org_name: Option<Value>,
-    auth_type: String,
+pub(super) struct Principal {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) login_id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) org_id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) org_name: Option<String>,
+    pub(super) auth_type: String,
     #[serde(default)]
-    scopes: Vec<String>,
+    pub(super) scopes: Vec<String>,
 }
 
 impl<C: Credential> Client<C> {
@@ -66,13 +73,8 @@ impl<C: Credential> Client<C> {
     where
         C: CanBearer,
     {
-        let call = Call {
-            api: Api::Developer,
-            method: Method::GET,
-            path: "/v1/context",
-            pace: Pace::Quick,
-            scope: Some(&scope::PROJECTS_READ),
-        };
+        let call =
+            Call { api: Api::Developer, method: Method::GET, path: PATH, pace: Pace::Quick, scope: Some(&scope::PROJECTS_READ) };
         let answer = self.call(call, |request| request).await?;
         if answer.response.status().as_u16() != 200 {
             return Err(status_error(&answer.response));
@@ -83,28 +85,27 @@ impl<C: Credential> Client<C> {
 
 fn read(body: &str) -> Result<TokenContext> {
     let broken = |problem| Error::new(ErrorKind::Protocol, ["context: the answer ", problem].concat());
-    let mut answer: Value = serde_json::from_str(body).map_err(|_| broken("is not JSON"))?;
+    let answer = serde_json::from_str(body).map_err(|_| broken("is not JSON"))?;
+    let Principal { login_id, org_id, org_name, auth_type, scopes } = principal(answer).map_err(broken)?;
+    let scopes: Result<ScopeSet> = scopes.into_iter().map(Scope::new).collect();
+    Ok(TokenContext { login_id, org_id, org_name, auth_type, scopes: scopes.map_err(|_| broken("holds text that is no scope"))? })
+}
+
+/// Reads an answer; the error says what is wrong with it.
+pub(super) fn principal(mut answer: Value) -> Result<Principal, &'static str> {
     // The published description shows it both with and without the envelope of the other answers.
     let mut inner = answer.get_mut("data").map(Value::take).unwrap_or(answer);
-    let principal = inner.get_mut("principal").map(Value::take).ok_or_else(|| broken("names no principal"))?;
-    let principal: Principal = serde_json::from_value(principal).map_err(|_| broken("has a principal of another shape"))?;
-    let scopes: Result<ScopeSet> = principal.scopes.into_iter().map(Scope::new).collect();
-    Ok(TokenContext {
-        login_id: text(principal.login_id),
-        org_id: text(principal.org_id),
-        org_name: text(principal.org_name),
-        auth_type: principal.auth_type,
-        scopes: scopes.map_err(|_| broken("has a scope that is none"))?,
-    })
+    let principal = inner.get_mut("principal").map(Value::take).ok_or("names no principal")?;
+    serde_json::from_value(principal).map_err(|_| "has a principal of another shape")
 }
 
 /// Ids are numbers or texts.
-fn text(value: Option<Value>) -> Option<String> {
-    match value? {
+fn text<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(value)? {
         Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
-    }
+    })
 }
 
 #[cfg(test)]

@@ -142,7 +142,10 @@ async fn a_token_of_the_developer_api_explains_itself() {
     let stub = Stub::start(|seen, _| match seen.path.as_str() {
         "/token" => Reply::json(200, &token()),
         _ if seen.headers.get("authorization").is_none_or(|header| header != "Bearer access-1") => Reply::json(401, &json!({})),
-        _ => Reply::json(200, &json!({"principal": {"org_name": "Acme", "auth_type": "oauth", "scopes": ["taxonomy:read"]}})),
+        _ => {
+            let principal = json!({"org_name": "Acme", "auth_type": "oauth", "scopes": ["taxonomy:read"]});
+            Reply::json(200, &json!({"data": {"object": "context", "principal": principal}}))
+        }
     });
     let server = stub.server().edit().context_endpoint(stub.url("/v1/context")).build().unwrap();
     let app = OAuthApp::builder(server, public("id")).options(stub.options()).build().unwrap();

@@ -1,10 +1,10 @@
 //! What a user of Amplitude makes for programs of their own.
 
 use super::{Authorization, CanBearer, CredentialKind, Probe, key::keys};
-use crate::server::api::Api;
+use crate::server::{api::Api, context};
 
 /// Who one is, and with which scopes.
-pub(super) const CONTEXT: Probe = Probe::new(Api::Developer, "/v1/context", &[]);
+pub(super) const CONTEXT: Probe = Probe::new(Api::Developer, context::PATH, &[]);
 
 keys! {
     /// A personal access token of the Developer API (`amp_...`): it acts as the user who made it.

@@ -15,6 +15,7 @@ mod endpoint;
 mod error;
 mod grant;
 mod http;
+mod introspection;
 mod key;
 mod listener;
 mod login;
@@ -43,6 +44,7 @@ pub use self::{
     device::DeviceLogin,
     discovery::{Discovery, ProtectedResource},
     error::{AuthError, CallbackFault, Reauth, Stage, StoreFault},
+    introspection::Introspection,
     key::EncryptionKey,
     listener::{Loopback, LoopbackHost, LoopbackListener},
     options::OAuthOptions,
@@ -50,7 +52,6 @@ pub use self::{
     redirect::RedirectUri,
     refresh::{RefreshingToken, Revocation},
     registration::{ClientRegistration, RegisteredClient},
-    revocation::Introspection,
     server::{AuthorizationServer, AuthorizationServerBuilder},
     service_account::ClientCredentials,
     settings::OAuthSettings,
