@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use serde::{Serialize, de::DeserializeOwned};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::AuthError;
 use crate::{Error, Result, platform};
 
 const KEY_LEN: usize = 32;
@@ -92,6 +95,30 @@ impl EncryptionKey {
         let mut rest = Zeroizing::new(rest.to_vec());
         let len = self.cipher().open_in_place(nonce, Aad::from(binding), &mut rest).ok()?.len();
         Some(str::from_utf8(&rest[..len]).ok()?.to_owned())
+    }
+
+    /// JSON that is encrypted, as text for a cookie or a file (base64url).
+    pub(super) fn seal_json(&self, value: &impl Serialize, binding: &[u8]) -> String {
+        let json = Zeroizing::new(serde_json::to_string(value).expect("texts and numbers are JSON"));
+        BASE64_URL_SAFE_NO_PAD.encode(self.seal(&json, binding))
+    }
+
+    /// The reverse of [`Self::seal_json`]; `what` is how its owner calls it.
+    ///
+    /// # Errors
+    /// [`AuthError::Invalid`] for what has another key or binding, or was changed.
+    pub(super) fn open_json<T: DeserializeOwned>(&self, what: &str, sealed: &str, binding: &[u8]) -> Result<T, AuthError> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(sealed).ok();
+        let json = bytes.and_then(|bytes| self.open(&bytes, binding)).map(Zeroizing::new);
+        json.and_then(|json| serde_json::from_str(&json).ok()).ok_or_else(|| Self::does_not_open(what))
+    }
+
+    /// The error for what was sealed, but not with this key and for this use.
+    pub(super) fn does_not_open(what: &str) -> AuthError {
+        AuthError::Invalid(Error::at(
+            what,
+            "was changed, or sealed with another key or for another application, server or resource",
+        ))
     }
 
     fn cipher(&self) -> LessSafeKey {

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroize as _;
 
 use super::{
     AuthError, CallbackFault, EncryptionKey, OAuthApp, TokenSet,
@@ -14,10 +13,13 @@ use super::{
     grant::unix_seconds,
     wire::Grant,
 };
-use crate::{Error, server::ScopeSet};
+use crate::server::ScopeSet;
 
 /// How long a user may take, in seconds.
 const LIFETIME: u64 = 10 * 60;
+
+/// How errors call a sealed one.
+const WHAT: &str = "sealed authorization";
 
 /// What a sealed one is bound to, so that nothing else that the same key has sealed is taken for one.
 const SEALED: &[u8] = b"amplitude-sdk pending authorization 1";
@@ -89,7 +91,7 @@ impl Pending {
     /// script (`Secure; HttpOnly; SameSite=Lax`), and delete it with the answer.
     #[must_use]
     pub fn seal(&self, key: &EncryptionKey) -> String {
-        let sealed = Sealed {
+        let kept = Kept {
             issuer: self.app.server().issuer().to_owned(),
             client_id: self.app.client().id().unwrap_or_default().to_owned(),
             resource: self.app.resource().map(str::to_owned),
@@ -100,8 +102,7 @@ impl Pending {
             requested: self.requested.to_string(),
             started_at: self.started_at,
         };
-        let json = Zeroizing::new(serde_json::to_string(&sealed).expect("texts and a number are JSON"));
-        BASE64_URL_SAFE_NO_PAD.encode(key.seal(&json, SEALED))
+        key.seal_json(&kept, SEALED)
     }
 
     /// The reverse of [`Pending::seal`], for the same application.
@@ -110,31 +111,28 @@ impl Pending {
     /// [`AuthError::Invalid`] for what was sealed with another key, was changed, or is another application's, server's or
     /// [profile](super::OAuthAppBuilder::profile)'s.
     pub fn open(app: &OAuthApp, sealed: &str, key: &EncryptionKey) -> Result<Self, AuthError> {
-        let invalid = |problem| AuthError::Invalid(Error::at("sealed authorization", problem));
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| invalid("is not base64url"))?;
-        let json = key.open(&bytes, SEALED).ok_or_else(|| invalid("was changed, or sealed with another key"))?;
-        let json = Zeroizing::new(json);
-        let sealed: Sealed = serde_json::from_str(&json).map_err(|_| invalid("cannot be read"))?;
-        let is_of_app = sealed.issuer == app.server().issuer()
-            && sealed.client_id == app.client().id().unwrap_or_default()
-            && sealed.resource.as_deref() == app.resource()
-            && sealed.profile == app.profile();
+        let kept: Kept = key.open_json(WHAT, sealed, SEALED)?;
+        let is_of_app = kept.issuer == app.server().issuer()
+            && kept.client_id == app.client().id().unwrap_or_default()
+            && kept.resource.as_deref() == app.resource()
+             && kept.profile == app.profile();
         if !is_of_app {
-            return Err(invalid("is another application's, or of another server, resource or profile"));
+            return Err(EncryptionKey::does_not_open(WHAT));
         }
         Ok(Self {
             app: app.clone(),
-            state: sealed.state.as_str().into(),
-            verifier: sealed.verifier.as_str().into(),
-            redirect: sealed.redirect.clone(),
-            requested: sealed.requested.parse().map_err(AuthError::Invalid)?,
-            started_at: sealed.started_at,
+            state: kept.state.as_str().into(),
+            verifier: kept.verifier.as_str().into(),
+            redirect: kept.redirect.clone(),
+            requested: kept.requested.parse().map_err(AuthError::Invalid)?,
+            started_at: kept.started_at,
         })
     }
 }
 
+/// What is kept, as JSON before it is encrypted.
 #[derive(Deserialize, Serialize)]
-struct Sealed {
+struct Kept {
     issuer: String,
     client_id: String,
     resource: Option<String>,
@@ -146,7 +144,7 @@ struct Sealed {
     started_at: u64,
 }
 
-impl Drop for Sealed {
+impl Drop for Kept {
     fn drop(&mut self) {
         self.state.zeroize();
         self.verifier.zeroize();
@@ -172,6 +170,8 @@ impl fmt::Debug for VerifiedCode {
 #[cfg(test)]
 mod tests {
     use super::super::{AuthorizationServer, ClientAuth, OAuthClient, RedirectUri};
+    use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+
     use super::*;
     use crate::{Region, server::scope};
 

@@ -5,12 +5,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroize as _;
 
 use super::{
     Answer, AuthError, AuthorizationServer, ClientAuth, EncryptionKey, OAuthClient, OAuthOptions, RedirectUri, Stage,
@@ -36,7 +35,7 @@ const SEALED: &[u8] = b"amplitude-sdk registered client 1";
 /// let redirect = RedirectUri::loopback("http://localhost:13222/callback")?;
 /// let registration = ClientRegistration::new("My tool").redirect(&redirect);
 /// let registered = registration.register(&AuthorizationServer::mcp(Region::Us), &OAuthOptions::new()).await?;
-/// let client = registered.client();
+/// let client = registered.client()?;
 /// # Ok(())
 /// # }
 /// ```
@@ -171,7 +170,7 @@ impl RegisteredClient {
     /// The client, for [`super::OAuthApp::builder`].
     ///
     /// # Errors
-    /// [`AuthError::Invalid`] where what is stored is none.
+    /// [`AuthError::Invalid`] where the id or the secret that was stored cannot be one.
     pub fn client(&self) -> Result<OAuthClient, AuthError> {
         let secret = self.state.client_secret.as_ref().map(ClientSecret::new).transpose().map_err(AuthError::Invalid)?;
         let auth = match secret {
@@ -248,8 +247,7 @@ impl RegisteredClient {
     /// Encrypts id, secret and registration token into text to be stored (base64url).
     #[must_use]
     pub fn seal(&self, key: &EncryptionKey) -> String {
-        let json = Zeroizing::new(serde_json::to_string(&self.state).expect("texts and a number are JSON"));
-        BASE64_URL_SAFE_NO_PAD.encode(key.seal(&json, &binding(&self.endpoint)))
+        key.seal_json(&self.state, &binding(&self.endpoint))
     }
 
     /// The reverse of [`RegisteredClient::seal`], for the same server.
@@ -262,12 +260,8 @@ impl RegisteredClient {
         key: &EncryptionKey,
         options: &OAuthOptions,
     ) -> Result<Self, AuthError> {
-        let invalid = |problem| AuthError::Invalid(Error::at("sealed client", problem));
         let endpoint = server.need(&server.0.registration, "registration_endpoint")?;
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| invalid("is not base64url"))?;
-        let json = key.open(&bytes, &binding(endpoint)).map(Zeroizing::new);
-        let json = json.ok_or_else(|| invalid("was changed, or sealed with another key or for another server"))?;
-        let state = serde_json::from_str(&json).map_err(|_| invalid("cannot be read"))?;
+        let state = key.open_json("sealed client", sealed, &binding(endpoint))?;
         Ok(Self { http: OAuthHttp::new(options)?, endpoint: endpoint.clone(), state })
     }
 }
@@ -302,11 +296,11 @@ fn read(answer: &Answer, endpoint: &Url, asked: Option<&ClientRegistration>, bef
     if before.is_some_and(|before| before.client_id != raw.client_id) {
         return Err(answer.protocol("is about another client"));
     }
-    OAuthClient::new(&raw.client_id, ClientAuth::Public).map_err(|_| answer.protocol("holds a client id that is none"))?;
+    OAuthClient::new(&raw.client_id, ClientAuth::Public).map_err(|_| answer.protocol("holds a client id that is not valid"))?;
     // Copied where the old one stays.
     let secret = raw.client_secret.filter(|secret| !secret.is_empty());
     if secret.as_ref().is_some_and(|secret| ClientSecret::new(secret).is_err()) {
-        return Err(answer.protocol("holds a client secret that is none"));
+        return Err(answer.protocol("holds a client secret that is not valid"));
     }
     if let (Some(asked), Some(registered)) = (asked, &raw.redirect_uris) {
         let sorted = |mut urls: Vec<String>| {
@@ -322,7 +316,7 @@ fn read(answer: &Answer, endpoint: &Url, asked: Option<&ClientRegistration>, bef
     let management = url.zip(token).map(|(url, token)| Management { url, token });
     if let Some(Management { url, token }) = &management {
         management_url(url, endpoint).map_err(|_| answer.protocol("has the client managed at another origin"))?;
-        RegistrationToken::new(token).map_err(|_| answer.protocol("holds a registration token that is none"))?;
+        RegistrationToken::new(token).map_err(|_| answer.protocol("holds a registration token that is not valid"))?;
     }
     // What the server says decides: it may have registered another method than was asked for.
     let method = raw.token_endpoint_auth_method.or_else(|| Some(before?.auth_method.clone()));

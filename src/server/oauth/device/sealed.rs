@@ -5,19 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::{DeviceLogin, answer::Shown, poll::Poll};
-use crate::{
-    Error,
-    server::{
-        Expose as _, SecretText,
-        oauth::{AuthError, EncryptionKey, OAuthApp, grant::unix_seconds},
-    },
+use crate::server::{
+    Expose as _, SecretText,
+    oauth::{AuthError, EncryptionKey, OAuthApp, grant::unix_seconds},
 };
+
+/// How errors call a sealed one.
+const WHAT: &str = "sealed device login";
 
 /// What is kept, as JSON before it is encrypted.
 #[derive(Deserialize, Serialize)]
@@ -55,8 +53,7 @@ impl DeviceLogin {
             begin: self.begin_unix,
             lifetime: self.poll.deadline().as_secs(),
         };
-        let text = Zeroizing::new(serde_json::to_string(&kept).expect("texts and numbers are JSON"));
-        BASE64_URL_SAFE_NO_PAD.encode(key.seal(&text, &binding(&self.app)))
+        key.seal_json(&kept, &binding(&self.app))
     }
 
     /// The reverse of [`DeviceLogin::seal`], for the same application.
@@ -65,15 +62,8 @@ impl DeviceLogin {
     /// [`AuthError::Invalid`] for what was sealed with another key, was changed, or is another application's, server's or
     /// [profile](crate::server::oauth::OAuthAppBuilder::profile)'s.
     pub fn open(app: &OAuthApp, sealed: &str, key: &EncryptionKey) -> Result<Self, AuthError> {
-        let invalid = || {
-            AuthError::Invalid(Error::at(
-                "sealed device login",
-                "was changed, or sealed by another application or with another key",
-            ))
-        };
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| invalid())?;
-        let text = Zeroizing::new(key.open(&bytes, &binding(app)).ok_or_else(invalid)?);
-        let kept: Kept<'_> = serde_json::from_str(&text).map_err(|_| invalid())?;
+        let invalid = || EncryptionKey::does_not_open(WHAT);
+        let kept: Kept<'_> = key.open_json(WHAT, sealed, &binding(app))?;
         let complete = kept.verification_uri_complete.as_deref();
         let shown = Shown::new(kept.user_code.into_owned(), &kept.verification_uri, complete)?.ok_or_else(invalid)?;
         // A clock that was set back gives the whole lifetime again; the server knows better.

@@ -47,8 +47,8 @@ impl<S> EncryptedTokenStore<S> {
         stored.check_key(key)?;
         let sealed = Zeroizing::new(STANDARD.decode(&*stored.sealed_part()?).map_err(|_| corrupt("it is not base64"))?);
         let binding = binding(key, stored.generation());
-        let keys = std::iter::once(&self.key).chain(&self.older);
-        let text = keys.filter_map(|with| with.open(&sealed, &binding)).next();
+        let mut keys = std::iter::once(&self.key).chain(&self.older);
+        let text = keys.find_map(|with| with.open(&sealed, &binding));
         let opened = StoredTokens::from_json(text.ok_or_else(|| corrupt("it was encrypted with another key, or changed"))?)?;
         opened.check_key(key)?;
         Ok(opened)
