@@ -1,13 +1,18 @@
 //! HTTP as this crate does it, on one page: TLS, proxies, time limits, which addresses may be asked, how much is read.
 
 use std::{
-    fmt,
+    error::Error as StdError,
+    fmt, io,
     net::{Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use reqwest::{Proxy, Response, header::HeaderMap, redirect};
+use reqwest::{
+    Proxy, Response,
+    header::{HeaderMap, HeaderValue},
+    redirect,
+};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
@@ -16,6 +21,7 @@ use rustls::{
 };
 use rustls_platform_verifier::Verifier;
 use url::{Host, Url};
+use zeroize::Zeroizing;
 
 use crate::{Error, ErrorKind, Result};
 
@@ -165,6 +171,30 @@ fn is_loopback(host: &Host<&str>) -> bool {
         Host::Ipv4(address) => Ipv4Addr::is_loopback(address),
         Host::Ipv6(address) => Ipv6Addr::is_loopback(address),
     }
+}
+
+/// The value of a header that holds a secret, marked so that no log of the HTTP stack shows it.
+pub(crate) fn sensitive(scheme: &str, text: &str) -> HeaderValue {
+    let line = Zeroizing::new([scheme, text].concat());
+    let mut value = HeaderValue::from_str(&line).expect("secrets are visible ASCII by their types");
+    value.set_sensitive(true);
+    value
+}
+
+/// What went wrong with TLS, where that is why a request failed.
+pub(crate) fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut next = error.source();
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref() {
+            return Some(tls);
+        }
+        next = match error.downcast_ref::<io::Error>() {
+            // Its `source` is only what is behind the error that it holds.
+            Some(error) => error.get_ref().map(|inner| inner as &dyn StdError),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 /// `Retry-After`, as seconds or as a date.

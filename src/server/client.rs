@@ -1,6 +1,6 @@
 //! [`Client`]: one credential, one region, one path that every call takes.
 
-use std::{error::Error as StdError, fmt, io, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use reqwest::Response;
 use url::Url;
@@ -156,19 +156,7 @@ pub(super) fn transport_error(error: reqwest::Error) -> Error {
 /// What keeps two sides from a TLS connection, and what to do about it.
 fn tls_problem(error: &reqwest::Error) -> Option<&'static str> {
     use rustls::{AlertDescription, CertificateError};
-    let mut source = error.source();
-    let tls = loop {
-        let error = source?;
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            break tls;
-        }
-        source = match error.downcast_ref::<io::Error>() {
-            // Its `source` is only what is behind the error that it holds.
-            Some(error) => error.get_ref().map(|inner| inner as &dyn StdError),
-            None => error.source(),
-        };
-    };
-    Some(match tls {
+    Some(match http::tls_error(error)? {
         rustls::Error::AlertReceived(AlertDescription::ProtocolVersion) | rustls::Error::PeerIncompatible(_) => {
             "the server does not speak TLS 1.3; `Options::allow_tls_1_2` lowers the floor"
         }

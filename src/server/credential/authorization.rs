@@ -1,16 +1,15 @@
 //! What a request carries for a credential, and what is asked of a credential before each request.
 
-use reqwest::{
-    RequestBuilder,
-    header::{AUTHORIZATION, HeaderValue},
-};
+use reqwest::{RequestBuilder, header::AUTHORIZATION};
 use url::Url;
-use zeroize::Zeroizing;
 
 use super::CredentialKind;
 #[cfg(feature = "oauth")]
 use crate::server::AccessToken;
-use crate::server::{Expose as _, Fingerprint, Scope, SecretText, api::Api, observer::Observers};
+use crate::{
+    platform::http::sensitive,
+    server::{Expose as _, Fingerprint, Scope, SecretText, api::Api, observer::Observers},
+};
 
 /// A request that is about to be made.
 #[derive(Clone, Copy, Debug)]
@@ -112,13 +111,6 @@ pub(in crate::server) struct Held {
     pub(in crate::server) secret: SecretText,
     pub(super) fingerprint: Fingerprint,
     pub(super) version: u64,
-}
-
-fn sensitive(scheme: &str, text: &str) -> HeaderValue {
-    let line = Zeroizing::new([scheme, text].concat());
-    let mut value = HeaderValue::from_str(&line).expect("secrets are visible ASCII by their types");
-    value.set_sensitive(true);
-    value
 }
 
 #[cfg(test)]

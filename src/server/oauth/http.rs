@@ -2,8 +2,7 @@
 //! becomes an [`AuthError`]. No error holds a URL or the body of an answer.
 
 use std::{
-    error::Error as StdError,
-    fmt, io,
+    fmt,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
@@ -92,9 +91,7 @@ impl OAuthHttp {
     ) -> Result<Answer, AuthError> {
         let mut request = Request::new(method, url.clone());
         if let Some(token) = token {
-            let mut value = HeaderValue::from_str(&["Bearer ", token].concat()).expect("tokens are visible ASCII");
-            value.set_sensitive(true);
-            request.headers_mut().insert(AUTHORIZATION, value);
+            request.headers_mut().insert(AUTHORIZATION, http::sensitive("Bearer ", token));
         }
         if let Some(json) = json {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -240,23 +237,10 @@ impl fmt::Debug for Answer {
 
 /// What went wrong before an answer was there.
 fn transport_error(stage: Stage, error: reqwest::Error) -> AuthError {
-    let source = Box::new(error.without_url());
-    if is_tls(&*source) {
-        AuthError::Tls { stage, source }
+    let error = error.without_url();
+    if http::tls_error(&error).is_some() {
+        AuthError::Tls { stage, source: error.into() }
     } else {
-        AuthError::Transient { stage, retry_after: None, source: Some(source) }
+        AuthError::Transient { stage, retry_after: None, source: Some(error.into()) }
     }
-}
-
-fn is_tls(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // An I/O error's `source` is not what it wraps, but that one's source.
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| wrapped.is::<rustls::Error>()) {
-            return true;
-        }
-        next = wrapped.map(|wrapped| wrapped as _).or_else(|| error.source());
-    }
-    false
 }

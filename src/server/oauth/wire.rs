@@ -1,6 +1,6 @@
 //! The protocol's requests, made by `oauth2`. It reads no answer: the errors with which it would refuse one hold the answer, tokens and all.
 
-use std::{error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use oauth2::{
     AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, CsrfToken, HttpRequest, HttpResponse, PkceCodeChallenge,
@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     Error,
+    platform::http::sensitive,
     server::{self, BoxFuture, Expose as _, ScopeSet},
 };
 
@@ -43,8 +44,8 @@ pub(super) fn authorization(
     let mut request = client
         .authorize_url(|| CsrfToken::new_random_len(32))
         .set_pkce_challenge(challenge)
-        .set_redirect_uri(std::borrow::Cow::Owned(redirect_url(redirect)?))
-        .add_scopes(scopes.iter().map(|scope| Scope::new(scope.to_string())));
+        .set_redirect_uri(Cow::Owned(redirect_url(redirect)?))
+        .add_scopes(names(scopes));
     for (name, value) in extra {
         request = request.add_extra_param(name.as_str(), value.as_str());
     }
@@ -106,7 +107,7 @@ async fn token(
             let mut request = client
                 .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
                 .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()))
-                .set_redirect_uri(std::borrow::Cow::Owned(redirect_url(redirect)?));
+                .set_redirect_uri(Cow::Owned(redirect_url(redirect)?));
             if let Some(resource) = resource {
                 request = request.add_extra_param("resource", resource);
             }
@@ -116,7 +117,7 @@ async fn token(
             let token = RefreshToken::new(token.expose().to_owned());
             let mut request = client.exchange_refresh_token(&token);
             if let Some(scopes) = scopes {
-                request = request.add_scopes(scopes.iter().map(|scope| Scope::new(scope.to_string())));
+                request = request.add_scopes(names(scopes));
             }
             if let Some(resource) = resource {
                 request = request.add_extra_param("resource", resource);
@@ -124,8 +125,7 @@ async fn token(
             request.request_async(&sender).await.err()
         }
         Grant::ClientCredentials { scopes } => {
-            let mut request = client.exchange_client_credentials();
-            request = request.add_scopes(scopes.iter().map(|scope| Scope::new(scope.to_string())));
+            let mut request = client.exchange_client_credentials().add_scopes(names(scopes));
             if let Some(resource) = resource {
                 request = request.add_extra_param("resource", resource);
             }
@@ -137,6 +137,10 @@ async fn token(
         // Nothing else comes: the client's answers are all of that kind.
         _ => Err(cannot_be_made()),
     }
+}
+
+fn names(scopes: &ScopeSet) -> impl Iterator<Item = Scope> {
+    scopes.iter().map(|scope| Scope::new(scope.to_string()))
 }
 
 /// A refresh for a client without an id.
@@ -174,9 +178,7 @@ fn basic(id: &str, secret: &server::ClientSecret) -> HeaderValue {
     use base64::prelude::{BASE64_STANDARD, Engine as _};
     let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = BASE64_STANDARD.encode([&encode(id), ":", &encode(secret.expose())].concat());
-    let mut value = HeaderValue::from_str(&["Basic ", &pair].concat()).expect("base64 is ASCII");
-    value.set_sensitive(true);
-    value
+    sensitive("Basic ", &pair)
 }
 
 /// What `oauth2` sends its requests by.
