@@ -69,7 +69,7 @@ impl<C: Credential> Client<C> {
     /// # Errors
     /// [`ErrorKind::Invalid`] that names the option that is wrong, and as [`Client::new`].
     pub fn with_options(credential: C, options: Options) -> Result<Self> {
-        let Options { region, base_url, http, silence, observers, usage } = options;
+        let Options { region, base_url, http, read_timeout, observers, usage } = options;
         let base = base_url.map(|url| http::parse_url("base url", &url)).transpose()?;
         if base.as_ref().is_some_and(is_one_api) {
             return Err(Error::invalid(&["base url: is the address of one API; give it without `/2/httpapi` or `/batch`"]));
@@ -77,7 +77,7 @@ impl<C: Credential> Client<C> {
         // The hosts of a region are all reached in the same way.
         let like = base.clone().map_or_else(|| http::parse_url("base url", region.analytics_url()), Ok)?;
         let quick = http.client(&like)?;
-        let patient = HttpOptions { read_timeout: Some(silence), request_timeout: None, ..http }.client(&like)?;
+        let patient = HttpOptions { read_timeout: Some(read_timeout), request_timeout: None, ..http }.client(&like)?;
         let core = Core { runtime: Runtime::shared()?, region, base, quick, patient, observers, usage };
         Ok(Self { credential, core: Arc::new(core) })
     }

@@ -83,7 +83,7 @@ pub enum AuthEvent<'a> {
         /// Names the new one without telling it.
         fingerprint: Fingerprint,
     },
-    /// The server refused a credential (401).
+    /// The server refused a credential (401, or a 403 that is about the credential itself).
     CredentialRefused {
         /// Names it without telling it.
         fingerprint: Fingerprint,
@@ -193,7 +193,7 @@ impl fmt::Debug for Fingerprint {
 pub(crate) struct Observers(Vec<Arc<dyn AuthObserver>>);
 
 impl Observers {
-    #[cfg(any(feature = "oauth", test))]
+    #[cfg(test)]
     pub(crate) fn new(observer: Arc<dyn AuthObserver>) -> Self {
         Self(vec![observer])
     }

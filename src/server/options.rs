@@ -12,7 +12,7 @@ pub struct Options {
     pub(super) region: Region,
     pub(super) base_url: Option<String>,
     pub(super) http: HttpOptions,
-    pub(super) silence: Duration,
+    pub(super) read_timeout: Duration,
     pub(super) observers: Observers,
     pub(super) usage: Option<UsageMonitor>,
 }
@@ -24,7 +24,7 @@ impl Default for Options {
             base_url: None,
             http: HttpOptions::default(),
             // Amplitude gathers an export before its first byte, and answers 504 by itself when that takes too long.
-            silence: Duration::from_secs(300),
+            read_timeout: Duration::from_secs(300),
             observers: Observers::default(),
             usage: None,
         }
@@ -90,7 +90,7 @@ impl Options {
     /// The longest silence of the server before and within an export. Default: 300 seconds, because Amplitude gathers the events of a large
     /// range before it sends the first.
     pub fn read_timeout(mut self, limit: Duration) -> Self {
-        self.silence = limit;
+        self.read_timeout = limit;
         self
     }
 

@@ -229,7 +229,7 @@ async fn t_r7_tokens_of_a_second_cause_no_storm() {
 fn told_app(stub: &Stub) -> (OAuthApp, Arc<Mutex<Vec<String>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let hears = Arc::clone(&told);
-    let options: OAuthOptions = stub.options().timeout(Duration::from_millis(400));
+    let options: OAuthOptions = stub.options().request_timeout(Duration::from_millis(400));
     let options = options.observer(move |event: &AuthEvent<'_>| hears.lock().unwrap().push(format!("{event:?}")));
     let app = OAuthApp::builder(stub.server(), public("stub-client")).options(options).build().unwrap();
     (app, told)

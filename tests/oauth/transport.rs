@@ -110,7 +110,7 @@ async fn what_does_not_answer_in_time_is_given_up() {
         Reply::json(200, &token())
     });
     let start = Instant::now();
-    let error = ask(&stub, stub.options().timeout(Duration::from_millis(300))).await.unwrap_err();
+    let error = ask(&stub, stub.options().request_timeout(Duration::from_millis(300))).await.unwrap_err();
     assert!(matches!(&error, AuthError::Transient { stage: Stage::Token, source: Some(_), .. }), "{error:?}");
     assert!(error.is_retryable() && start.elapsed() < Duration::from_secs(8), "the limit is ten seconds where none is said");
     drop(ends);

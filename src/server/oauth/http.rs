@@ -39,11 +39,11 @@ struct Inner {
 
 impl OAuthHttp {
     /// # Errors
-    /// [`AuthError::Invalid`] that names the option that is wrong, or says that the system gives no thread.
+    /// [`AuthError::Invalid`] that names the option that is wrong; [`AuthError::System`] when the system gives no thread.
     pub(crate) fn new(options: &OAuthOptions) -> Result<Self, AuthError> {
         options.http.check().map_err(AuthError::Invalid)?;
         Ok(Self(Arc::new(Inner {
-            runtime: Runtime::shared().map_err(AuthError::Invalid)?,
+            runtime: Runtime::shared().map_err(AuthError::System)?,
             options: options.http.clone(),
             observers: options.observers.clone(),
             https: OnceLock::new(),

@@ -45,7 +45,7 @@ impl OAuthOptions {
     }
 
     /// The time from a request's start to the end of its answer, of which at most five seconds to make the connection. Default: 10 seconds.
-    pub fn timeout(mut self, limit: Duration) -> Self {
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.http.request_timeout = Some(limit);
         self.http.connect_timeout = self.http.connect_timeout.min(limit);
         self
@@ -69,9 +69,30 @@ impl OAuthOptions {
         self
     }
 
-    /// Who hears of what happens to credentials, beside `tracing`. Default: nobody.
+    /// Tells of what happens to credentials: tokens issued, refreshed and revoked, secrets reloaded. May be called several times; each observer
+    /// hears of everything, and `tracing` always does. Default: nobody else.
     pub fn observer(mut self, observer: impl AuthObserver) -> Self {
-        self.observers = Observers::new(Arc::new(observer));
+        self.observers.add(Arc::new(observer));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::server::AuthEvent;
+
+    #[test]
+    fn each_of_several_observers_hears_of_everything() {
+        let heard = Arc::new(AtomicU32::new(0));
+        let observer = |digit| {
+            let heard = Arc::clone(&heard);
+            move |_: &AuthEvent<'_>| _ = heard.fetch_add(digit, Ordering::Relaxed)
+        };
+        let options = OAuthOptions::new().observer(observer(1)).observer(observer(10));
+        options.observers.tell(&AuthEvent::Revoked { issuer: "https://a.example", by_server: true });
+        assert_eq!(heard.load(Ordering::Relaxed), 11);
     }
 }

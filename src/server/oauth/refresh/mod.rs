@@ -124,7 +124,7 @@ impl RefreshingToken {
         first: Option<TokenSet>,
         observers: Observers,
     ) -> Result<Self, AuthError> {
-        let world = Native::new().map_err(AuthError::Invalid)?;
+        let world = Native::new().map_err(AuthError::System)?;
         Self::start_in(Arc::new(world), endpoint, store, first, observers).await
     }
 
