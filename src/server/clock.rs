@@ -1,4 +1,4 @@
-//! Time that only goes forward, or a test's own.
+//! Time: that of a clock that only goes forward, or a test's own, and that of the calendar.
 
 use std::{
     fmt,
@@ -23,6 +23,12 @@ impl Clock {
             None => START.get_or_init(Instant::now).elapsed(),
         }
     }
+}
+
+/// The calendar's time in seconds since 1970, for what other processes are to understand. It may jump.
+#[cfg(feature = "oauth")]
+pub(crate) fn unix_seconds() -> u64 {
+    crate::platform::unix_ms() / 1000
 }
 
 impl fmt::Debug for Clock {

@@ -7,13 +7,12 @@ use url::Url;
 use super::{
     Answer, AuthError, AuthorizationServer, OAuthClient, OAuthOptions, Pending, RedirectUri, Stage, StoreKey, TokenAnswer,
     TokenEndpoint, TokenSet, endpoint,
-    grant::unix_seconds,
     http::OAuthHttp,
     wire::{self, Asked, Grant},
 };
 use crate::{
     Error,
-    server::{AuthEvent, BoxFuture, ScopeSet},
+    server::{AuthEvent, BoxFuture, ScopeSet, clock::unix_seconds},
 };
 
 /// A client of an authorization server, for what and for whom. Cheap to clone.
@@ -182,16 +181,11 @@ impl OAuthApp {
     pub async fn refresh(&self, tokens: &TokenSet, scopes: Option<&ScopeSet>) -> Result<TokenSet, AuthError> {
         let asked_at = unix_seconds();
         let answer = self.ask_refresh(tokens, scopes).await?;
-        let requested = scopes.cloned().unwrap_or_else(|| tokens.requested.clone());
-        let before = scopes.unwrap_or(&tokens.granted).clone();
-        let kept = tokens.refresh.clone();
-        let mut next = answer.first(before, asked_at);
-        next.requested = requested;
-        next.refresh = next.refresh.or(kept);
-        next.id_token = next.id_token.or_else(|| tokens.id_token.clone());
-        next.generation = tokens.generation;
-        next.unknown.clone_from(&tokens.unknown);
-        Ok(next)
+        let mut before = tokens.clone();
+        if let Some(scopes) = scopes {
+            (before.requested, before.granted) = (scopes.clone(), scopes.clone());
+        }
+        Ok(answer.next(&before, asked_at))
     }
 
     async fn ask_refresh(&self, tokens: &TokenSet, scopes: Option<&ScopeSet>) -> Result<TokenAnswer, AuthError> {

@@ -13,7 +13,6 @@ mod device;
 mod discovery;
 mod endpoint;
 mod error;
-mod grant;
 mod http;
 mod introspection;
 mod key;
@@ -33,6 +32,7 @@ mod service_account;
 mod settings;
 mod store;
 mod token;
+mod token_answer;
 mod wire;
 
 #[cfg(feature = "open-browser")]
@@ -58,7 +58,4 @@ pub use self::{
     store::{EncryptedTokenStore, FileTokenStore, MemoryTokenStore, StoredTokens},
     token::{Lease, StoreGuard, StoreKey, TokenProvider, TokenSet, TokenStore},
 };
-pub(crate) use self::{
-    http::Answer,
-    token::{TokenAnswer, TokenEndpoint},
-};
+pub(crate) use self::{http::Answer, token::TokenEndpoint, token_answer::TokenAnswer};

@@ -10,10 +10,9 @@ use zeroize::Zeroize as _;
 use super::{
     AuthError, CallbackFault, EncryptionKey, OAuthApp, TokenSet,
     callback::{self, Expected},
-    grant::unix_seconds,
     wire::Grant,
 };
-use crate::server::ScopeSet;
+use crate::server::{ScopeSet, clock::unix_seconds};
 
 /// How long a user may take, in seconds.
 const LIFETIME: u64 = 10 * 60;

@@ -2,11 +2,11 @@
 
 use super::{
     AuthError, AuthorizationServer, ClientAuth, OAuthApp, OAuthClient, OAuthOptions, OAuthSecret, StoreKey, TokenAnswer,
-    TokenEndpoint, TokenSet, app::named, grant::unix_seconds, wire::Grant,
+    TokenEndpoint, TokenSet, app::named, wire::Grant,
 };
 use crate::{
     Error, Region,
-    server::{BoxFuture, ScopeSet},
+    server::{BoxFuture, ScopeSet, clock::unix_seconds},
 };
 
 /// A client that acts for itself: no user consents, and there is no refresh token; when the token expires, another one is asked for.

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{AuthError, StoredTokens};
+use super::{AuthError, StoredTokens, TokenAnswer};
 use crate::server::{AccessToken, BoxFuture, IdToken, RefreshToken, ScopeSet};
 
 /// Which tokens: those of one client at one server, for one resource and one profile (a user, an account, "default").
@@ -199,16 +199,4 @@ pub(crate) trait TokenEndpoint: Send + Sync + 'static {
 
     /// Has the server forget the tokens.
     fn revoke<'a>(&'a self, tokens: &'a TokenSet) -> BoxFuture<'a, Result<(), AuthError>>;
-}
-
-/// What a token endpoint answered.
-#[derive(Debug)]
-pub(crate) struct TokenAnswer {
-    pub(crate) access: AccessToken,
-    /// `None` in answer to a refresh: the old one stays.
-    pub(crate) refresh: Option<RefreshToken>,
-    pub(crate) id_token: Option<IdToken>,
-    /// `None`: as asked for, or in answer to a refresh, as before.
-    pub(crate) granted: Option<ScopeSet>,
-    pub(crate) lifetime: Option<Duration>,
 }

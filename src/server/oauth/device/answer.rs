@@ -9,7 +9,7 @@ use url::Url;
 use super::poll::Said;
 use crate::server::{
     SecretText,
-    oauth::{Answer, AuthError, Stage, TokenAnswer, endpoint::https_or_loopback, grant::lifetime, refusal::printable},
+    oauth::{Answer, AuthError, Stage, TokenAnswer, endpoint::https_or_loopback, refusal::printable, token_answer::lifetime},
 };
 
 /// Where the server says nothing (RFC 8628 §3.2).

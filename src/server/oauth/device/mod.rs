@@ -18,8 +18,8 @@ use self::{
     answer::{Shown, Verdict},
     poll::{Poll, Said},
 };
-use super::{AuthError, OAuthApp, Stage, TokenSet, app::named, grant::unix_seconds};
-use crate::server::{Expose as _, ScopeSet, SecretText};
+use super::{AuthError, OAuthApp, Stage, TokenSet, app::named};
+use crate::server::{Expose as _, ScopeSet, SecretText, clock::unix_seconds};
 
 /// A sign-in by device code that waits for its user. Show [`user_code`](Self::user_code) and [`verification_uri`](Self::verification_uri), or
 /// [`verification_uri_complete`](Self::verification_uri_complete), which saves typing where it can be clicked or scanned, and then

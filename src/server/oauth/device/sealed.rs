@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{DeviceLogin, answer::Shown, poll::Poll};
 use crate::server::{
     Expose as _, SecretText,
-    oauth::{AuthError, EncryptionKey, OAuthApp, grant::unix_seconds},
+    clock::unix_seconds,
+    oauth::{AuthError, EncryptionKey, OAuthApp},
 };
 
 /// How errors call a sealed one.

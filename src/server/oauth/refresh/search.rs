@@ -104,7 +104,7 @@ impl Engine {
         if !gap.is_zero() {
             self.world.sleep(gap).await;
         }
-        let (began, obtained_at) = (self.world.now(), self.world.wall().as_secs());
+        let (began, asked_at) = (self.world.now(), self.world.wall().as_secs());
         lock(&self.state).asked_at = Some(began);
         let answer = caught(|| self.endpoint.renew(hold.tokens.as_ref())).await.inspect_err(|error| {
             if failure::may_have_been_granted(error) {
@@ -112,7 +112,7 @@ impl Engine {
             }
         })?;
         let (lifetime, rotated, is_first) = (answer.lifetime, answer.refresh.is_some(), hold.tokens.is_none());
-        let tokens = self.merge(hold, answer, obtained_at);
+        let tokens = self.numbered(hold, answer, asked_at);
         (hold.tokens, hold.unsaved) = (Some(tokens.clone()), true);
         // Without a store this process goes on; the failure was told, and is mended in the background.
         let _ = self.save(hold).await;
@@ -131,23 +131,15 @@ impl Engine {
         Ok(current)
     }
 
-    /// What an answer leaves out stays as it is. The lifetime counts from before the request.
-    fn merge(&self, hold: &Hold, answer: TokenAnswer, obtained_at: u64) -> TokenSet {
-        let TokenAnswer { access, refresh, id_token, granted, lifetime } = answer;
-        let base = hold.tokens.as_ref();
-        let requested = base.map_or_else(|| self.endpoint.requested(), |base| base.requested.clone());
-        TokenSet {
-            access,
-            refresh: refresh.or_else(|| base?.refresh.clone()),
-            id_token: id_token.or_else(|| base?.id_token.clone()),
-            granted: granted.or_else(|| Some(base?.granted.clone())).unwrap_or_else(|| requested.clone()),
-            requested,
-            obtained_at,
-            expires_at: lifetime.map(|lifetime| obtained_at.saturating_add(lifetime.as_secs())),
-            // What could not be stored had a number, too.
-            generation: base.map(|base| base.generation).max(hold.stored).unwrap_or(0) + 1,
-            unknown: base.map(|base| base.unknown.clone()).unwrap_or_default(),
-        }
+    /// The tokens that an answer makes, numbered for the store.
+    fn numbered(&self, hold: &Hold, answer: TokenAnswer, asked_at: u64) -> TokenSet {
+        let mut tokens = match &hold.tokens {
+            Some(before) => answer.next(before, asked_at),
+            None => answer.first(self.endpoint.requested(), asked_at),
+        };
+        // What could not be stored had a number, too.
+        tokens.generation = tokens.generation.max(hold.stored.unwrap_or(0)) + 1;
+        tokens
     }
 
     /// The server takes the refresh token no more: this is the end, unless somebody has stored another one without the lock.

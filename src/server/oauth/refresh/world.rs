@@ -1,13 +1,10 @@
 //! What the engine has of the world: clocks, sleep, tasks, chance. A simulation has its own.
 
-use std::{
-    sync::OnceLock,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use crate::{
     Result, platform,
-    server::{BoxFuture, runtime::Runtime},
+    server::{BoxFuture, clock::Clock, runtime::Runtime},
 };
 
 pub(super) trait World: Send + Sync + 'static {
@@ -37,8 +34,7 @@ impl Native {
 
 impl World for Native {
     fn now(&self) -> Duration {
-        static START: OnceLock<Instant> = OnceLock::new();
-        START.get_or_init(Instant::now).elapsed()
+        Clock::default().now()
     }
 
     fn wall(&self) -> Duration {

@@ -1,17 +1,27 @@
-//! What a token endpoint answers (RFC 6749 §5.1), read once for all grants.
+//! [`TokenAnswer`]: what a token endpoint answers (RFC 6749 §5.1), whatever it was asked with, and the tokens that it makes.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{TokenAnswer, TokenSet, http::Answer};
+use super::{AuthError, TokenSet, http::Answer};
 use crate::server::{AccessToken, IdToken, RefreshToken, ScopeSet};
-
-use super::AuthError;
 
 /// No token lives longer than this; it keeps sums of times within their types.
 const LONGEST: u64 = 100 * 365 * 24 * 60 * 60;
+
+/// What a token endpoint answered.
+#[derive(Debug)]
+pub(crate) struct TokenAnswer {
+    pub(crate) access: AccessToken,
+    /// `None` in answer to a refresh: the old one stays.
+    pub(crate) refresh: Option<RefreshToken>,
+    pub(crate) id_token: Option<IdToken>,
+    /// `None`: as asked for, or in answer to a refresh, as before.
+    pub(crate) granted: Option<ScopeSet>,
+    pub(crate) lifetime: Option<Duration>,
+}
 
 #[derive(Deserialize)]
 struct Raw {
@@ -62,6 +72,19 @@ impl TokenAnswer {
             unknown: serde_json::Map::new(),
         }
     }
+
+    /// The tokens of an answer to a refresh: what it leaves out stays as it was. `asked_at` as above.
+    pub(crate) fn next(self, before: &TokenSet, asked_at: u64) -> TokenSet {
+        let next = self.first(before.granted.clone(), asked_at);
+        TokenSet {
+            refresh: next.refresh.or_else(|| before.refresh.clone()),
+            id_token: next.id_token.or_else(|| before.id_token.clone()),
+            requested: before.requested.clone(),
+            generation: before.generation,
+            unknown: before.unknown.clone(),
+            ..next
+        }
+    }
 }
 
 /// Seconds as a number, or as the text of one, as some servers have it. Less than none is none; what is no number says nothing.
@@ -75,16 +98,12 @@ pub(super) fn lifetime(value: &Value) -> Option<Duration> {
     Some(Duration::from_secs((seconds as u64).min(LONGEST)))
 }
 
-/// The wall clock, for what other processes are to understand.
-pub(crate) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::server::clock::unix_seconds;
 
     #[test]
     fn t_b4_a_lifetime_is_seconds_and_nothing_that_overflows() {
