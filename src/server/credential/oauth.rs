@@ -19,7 +19,7 @@ use crate::{
 /// Access tokens of a user or of a service account, as a [`TokenProvider`] gives them: it opens the Developer API.
 ///
 /// A token goes only to the hosts that its provider has it for, over https (or http on loopback), and to no redirect. One that the server
-/// refuses is replaced once, where the provider has another one.
+/// refuses is replaced once, where the provider has another one. From the environment it is a [`StaticToken`].
 ///
 /// ```
 /// use amplitude_sdk::{Region, server::{AccessToken, Client, OAuth, StaticToken}};
@@ -39,7 +39,7 @@ impl OAuth {
         Self(Arc::new(provider))
     }
 
-    /// Tokens of a provider that others use, too.
+    /// As [`OAuth::new`], with a provider that others use, too.
     #[must_use]
     pub fn shared(provider: Arc<dyn TokenProvider>) -> Self {
         Self(provider)
@@ -162,6 +162,9 @@ impl CanExport for ProjectBearer {}
 
 /// An access token that somebody else got, e.g. for a job of a build server. It is not refreshed: when it has expired, its source must give
 /// another one.
+///
+/// From the environment it is for the Developer API and MCP of `AMPLITUDE_REGION` (default: `us`) and for the host of `AMPLITUDE_BASE_URL`, where
+/// that is set; what it was granted, `AMPLITUDE_OAUTH_SCOPES` tells (default: nothing is known).
 #[derive(Clone, Debug)]
 pub struct StaticToken {
     token: Rotating,
@@ -204,7 +207,6 @@ impl StaticToken {
         self
     }
 
-    /// With the hosts of `AMPLITUDE_REGION`, and that of `AMPLITUDE_BASE_URL` where it is set; `AMPLITUDE_OAUTH_SCOPES` are what it was granted.
     pub(in crate::server) fn read(environment: Environment<'_>) -> Result<Self> {
         let token = environment.secret("AMPLITUDE_ACCESS_TOKEN", check)?;
         let mut read = Self::of(token, environment.region()?.unwrap_or_default());

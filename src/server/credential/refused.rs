@@ -40,6 +40,7 @@ impl Refused<'_> {
         }
         let is_token =
             matches!(kind, CredentialKind::OAuth | CredentialKind::PersonalAccessToken | CredentialKind::ManagementKey);
+        // APIs that take keys may answer 403 to a wrong one (Channel Classifiers does); those that take tokens tell the two apart.
         let is_enrolled = !self.body.contains("org_not_enrolled");
         let is_credential = self.status == 401 || !is_token && is_enrolled && kind != CredentialKind::ProjectBearer;
         let error: Error = match kind {

@@ -103,6 +103,8 @@ impl OAuthAppBuilder {
         self
     }
 
+    /// Checks what was described, and asks nobody yet.
+    ///
     /// # Errors
     /// [`AuthError::Invalid`] that names what is wrong; [`AuthError::Unsupported`] for a server without a token endpoint.
     pub fn build(self) -> Result<OAuthApp, AuthError> {
@@ -157,7 +159,7 @@ impl OAuthApp {
         }
         let client_id =
             self.0.client.id().ok_or(AuthError::Unsupported { feature: "a request for consent without a client id" })?;
-        let scopes = named(scopes.into())?;
+        let scopes = at_least_one(scopes.into())?;
         let mut parameters = self.0.parameters.clone();
         parameters.extend(self.0.resource.iter().map(|resource| ("resource".to_owned(), resource.clone())));
         let made = wire::authorization(endpoint, client_id, redirect.as_str(), &scopes, &parameters)?;
@@ -270,7 +272,7 @@ impl fmt::Debug for OAuthApp {
 }
 
 /// Scopes, of which there must be one.
-pub(super) fn named(scopes: ScopeSet) -> Result<ScopeSet, AuthError> {
+pub(super) fn at_least_one(scopes: ScopeSet) -> Result<ScopeSet, AuthError> {
     if scopes.is_empty() {
         return Err(AuthError::Invalid(Error::at("scopes", "there is none; name those that your calls need")));
     }

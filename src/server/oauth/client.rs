@@ -92,8 +92,10 @@ pub(crate) struct Proof<'a> {
 }
 
 impl OAuthClient {
+    /// A client with the id that it was registered under.
+    ///
     /// # Errors
-    /// [`AuthError::Invalid`] for an id that is empty, longer than 1024 characters, or holds others than RFC 6749 allows.
+    /// [`AuthError::Invalid`] for an id that is empty, longer than 1024 characters, or holds others than the visible ASCII ones and spaces that RFC 6749 allows.
     pub fn new(id: impl Into<String>, auth: ClientAuth) -> Result<Self, AuthError> {
         let id = id.into();
         if id.is_empty() || id.len() > 1024 || !id.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {

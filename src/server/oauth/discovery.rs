@@ -76,8 +76,10 @@ impl ProtectedResource {
 }
 
 impl Discovery {
+    /// Remembers nothing yet, and believes a server's answer for a day.
+    ///
     /// # Errors
-    /// [`AuthError::Invalid`] that names the option that is wrong.
+    /// [`AuthError::Invalid`] that names the option that is wrong; [`AuthError::System`] when the system gives no thread.
     pub fn new(options: &OAuthOptions) -> Result<Self, AuthError> {
         Ok(Self { http: OAuthHttp::new(options)?, max_age: DAY, known: Arc::default() })
     }

@@ -2,7 +2,7 @@
 
 use super::{
     AuthError, AuthorizationServer, ClientAuth, OAuthApp, OAuthClient, OAuthOptions, OAuthSecret, StoreKey, TokenAnswer,
-    TokenEndpoint, TokenSet, app::named, wire::Grant,
+    TokenEndpoint, TokenSet, app::at_least_one, wire::Grant,
 };
 use crate::{
     Error, Region,
@@ -30,6 +30,8 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
+    /// A client as a service account that asks for these scopes. There is no default for them.
+    ///
     /// # Errors
     /// [`AuthError::Invalid`] for a client without a secret, and for no scopes.
     pub fn new(app: OAuthApp, scopes: impl Into<ScopeSet>) -> Result<Self, AuthError> {
@@ -39,7 +41,7 @@ impl ClientCredentials {
                 "has no secret, with which it would prove to be the service account",
             )));
         }
-        Ok(Self { app, scopes: named(scopes.into())? })
+        Ok(Self { app, scopes: at_least_one(scopes.into())? })
     }
 
     /// A service account of Amplitude's MCP server, as an organization's administrator makes it in the settings.

@@ -33,6 +33,7 @@ struct State {
 
 impl SecretFn {
     /// `name` is what events and errors call it. What the closure's error says is shown, so no secret may be in it.
+    #[must_use]
     pub fn new<F, R>(name: impl Into<String>, give: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,

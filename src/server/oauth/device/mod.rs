@@ -18,7 +18,7 @@ use self::{
     answer::{Shown, Verdict},
     poll::{Poll, Said},
 };
-use super::{AuthError, OAuthApp, Stage, TokenSet, app::named};
+use super::{AuthError, OAuthApp, Stage, TokenSet, app::at_least_one};
 use crate::server::{Expose as _, ScopeSet, SecretText, clock::unix_seconds};
 
 /// A sign-in by device code that waits for its user. Show [`user_code`](Self::user_code) and [`verification_uri`](Self::verification_uri), or
@@ -62,7 +62,7 @@ impl OAuthApp {
     /// user would be sent to an address without TLS; as [`OAuthApp::refresh`].
     pub async fn device_login(&self, scopes: impl Into<ScopeSet>) -> Result<DeviceLogin, AuthError> {
         let endpoint = self.server().device_endpoint()?;
-        let requested = named(scopes.into())?;
+        let requested = at_least_one(scopes.into())?;
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let verifier = SecretString::from(verifier.into_secret());
         let scope = requested.to_string();
