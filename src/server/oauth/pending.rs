@@ -114,7 +114,7 @@ impl Pending {
         let is_of_app = kept.issuer == app.server().issuer()
             && kept.client_id == app.client().id().unwrap_or_default()
             && kept.resource.as_deref() == app.resource()
-             && kept.profile == app.profile();
+            && kept.profile == app.profile();
         if !is_of_app {
             return Err(EncryptionKey::does_not_open(WHAT));
         }
