@@ -114,6 +114,28 @@ fn t_r6_a_stored_token_lives_no_longer_because_a_clock_was_set_back() {
     }
 }
 
+/// What is on its way takes of a token's life: by the clock of the process, and in what is stored.
+#[test]
+fn t_r6_a_life_counts_from_before_the_request_and_its_last_minute_does_not() {
+    let minute = Duration::from_secs(60);
+    for fraction in (0..1000).step_by(100) {
+        let at_the_limit = |early: Duration| {
+            let rig = Rig::new(Some(HOUR));
+            let user = rig.login();
+            rig.wait(HOUR + Duration::from_millis(fraction));
+            assert_eq!((user.text().as_str(), rig.requests()), ("access-2", 1));
+            let asked = lock(&rig.server).requests[0].1;
+            let stored = rig.stored().unwrap();
+            let obtained_at = (Duration::from_secs(EPOCH.unsigned_abs()) + asked).as_secs();
+            assert_eq!((stored.obtained_at, stored.expires_at), (obtained_at, Some(obtained_at + HOUR.as_secs())));
+            rig.wait(asked + HOUR - minute - early - rig.executor.now());
+            user.text()
+        };
+        assert_eq!(at_the_limit(Duration::from_millis(1)), "access-2");
+        assert_eq!(at_the_limit(Duration::ZERO), "access-3");
+    }
+}
+
 #[test]
 fn t_r6_times_that_cannot_be_do_no_harm() {
     for (obtained_at, expires_at) in [(0, u64::MAX), (u64::MAX, 0), (u64::MAX, u64::MAX), (0, 0)] {
