@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{Scope, ScopeSet};
+use crate::platform;
 
 /// Something that happened to a credential.
 #[derive(Clone, Debug)]
@@ -203,12 +204,12 @@ impl Observers {
     }
 
     pub(crate) fn tell(&self, event: &AuthEvent<'_>) {
-        log(event);
+        // Callers' code, subscribers and recorders too: a panic of theirs must not end a refresh.
+        let _ = platform::catch_panic(|| log(event));
         #[cfg(feature = "metrics")]
-        super::metrics::count(event);
+        let _ = platform::catch_panic(|| super::metrics::count(event));
         for observer in &self.0 {
-            // A caller's code: its panic must not end a refresh.
-            let _ = crate::platform::catch_panic(|| observer.observe(event));
+            let _ = platform::catch_panic(|| observer.observe(event));
         }
     }
 }
@@ -227,5 +228,44 @@ fn log(event: &AuthEvent<'_>) {
         | AuthEvent::Revoked { .. } => tracing::info!(target: "amplitude_sdk::auth", ?event),
         AuthEvent::BearerUsed { .. } => tracing::trace!(target: "amplitude_sdk::auth", ?event),
         _ => tracing::warn!(target: "amplitude_sdk::auth", ?event),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing::{Event, Metadata, Subscriber, span};
+
+    use super::*;
+
+    /// As one is that writes to an output which was closed.
+    struct Broken;
+
+    impl Subscriber for Broken {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn event(&self, _: &Event<'_>) {
+            panic!("a planted panic");
+        }
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn who_hears_of_an_event_and_panics_keeps_it_from_nobody() {
+        let heard = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&heard);
+        let mut observers = Observers::new(Arc::new(|_: &AuthEvent<'_>| panic!("a planted panic")));
+        observers.add(Arc::new(move |_: &AuthEvent<'_>| _ = count.fetch_add(1, Ordering::Relaxed)));
+        let event = AuthEvent::Revoked { issuer: "https://as.example.com", by_server: true };
+        tracing::subscriber::with_default(Broken, || observers.tell(&event));
+        assert_eq!(heard.load(Ordering::Relaxed), 1);
     }
 }
