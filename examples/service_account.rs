@@ -11,8 +11,15 @@
 //! AMPLITUDE_OAUTH_CLIENT_SECRET_FILE=target/reports.secret cargo run --example service_account
 //! ```
 //!
-//! `service_account SECONDS` asks again and again, as a service does. Write a new secret into the file meanwhile: it is read when Amplitude
-//! refuses the old one.
+//! `cargo run --example service_account -- SECONDS` asks again and again, as a service does. Rotate the secret meanwhile, at the emulator and in
+//! the file: it is read when a new token is due and Amplitude refuses the old secret. That is when the token has expired; the emulator's live
+//! for an hour, or as `--access-lifetime SECONDS` says.
+//!
+//! ```sh
+//! curl -H 'content-type: application/json' -d '{"client_id": "reports", "secrets": ["fake-next-secret"]}' \
+//!   http://127.0.0.1:8787/_emulator/oauth/secret
+//! echo fake-next-secret > target/reports.secret
+//! ```
 //!
 //! At Amplitude, an administrator makes the account in the organization's settings. Leave `AMPLITUDE_OAUTH_ISSUER` out there, and set
 //! `AMPLITUDE_REGION=eu` for an organization in the EU. A token of the MCP server is for that server alone; who knows that the Developer API takes it
