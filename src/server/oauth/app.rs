@@ -112,7 +112,7 @@ impl OAuthAppBuilder {
         server.token_endpoint()?;
         let client = client.for_methods(server.0.token_auth_methods.as_deref());
         if let Some(resource) = &resource {
-            let url = endpoint::https_or_loopback("resource", resource)?;
+            let url = endpoint::verbatim("resource", resource)?;
             if url.fragment().is_some() {
                 return Err(AuthError::Invalid(Error::at("resource", "must have no fragment")));
             }

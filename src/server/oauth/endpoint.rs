@@ -39,19 +39,23 @@ impl Rules {
 
 /// Reads an issuer (RFC 8414 §2): an address without query and fragment.
 pub(super) fn issuer(text: &str) -> Result<Url, AuthError> {
-    let url = https_or_loopback("issuer", text)?;
+    let url = verbatim("issuer", text)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(invalid("issuer", "must have neither query nor fragment"));
     }
     Ok(url)
 }
 
-/// https, or http on a loopback address.
-pub(super) fn https_or_loopback(what: &'static str, text: &str) -> Result<Url, AuthError> {
-    // The parser takes them off or out in silence, and what is compared or sent on as it was given would keep them.
+/// As [`https_or_loopback`], of what is compared or sent on as it was given: the parser takes white space off or out in silence.
+pub(super) fn verbatim(what: &'static str, text: &str) -> Result<Url, AuthError> {
     if text.contains(|char: char| char.is_control() || char.is_whitespace()) {
         return Err(invalid(what, "holds white space or a control character"));
     }
+    https_or_loopback(what, text)
+}
+
+/// https, or http on a loopback address.
+pub(super) fn https_or_loopback(what: &'static str, text: &str) -> Result<Url, AuthError> {
     let url = Url::parse(text).map_err(|error| AuthError::Invalid(Error::at(what, "is not a URL").with_source(error)))?;
     match http::check_url(what, &url) {
         Ok(()) => Ok(url),

@@ -35,7 +35,7 @@ impl RedirectUri {
 
     fn of(text: String, scheme: &str) -> Result<Self, AuthError> {
         const WHAT: &str = "redirect URI";
-        let url = endpoint::https_or_loopback(WHAT, &text)?;
+        let url = endpoint::verbatim(WHAT, &text)?;
         match url.scheme() {
             of if of != scheme && scheme == "https" => Err(AuthError::Insecure { what: WHAT }),
             of if of != scheme => Err(AuthError::Invalid(Error::at(WHAT, "is not http on a loopback address"))),
@@ -66,7 +66,9 @@ mod tests {
             assert!(matches!(RedirectUri::https(url), Err(AuthError::Insecure { .. })), "{url}");
         }
         assert!(matches!(RedirectUri::loopback("http://10.0.0.1/"), Err(AuthError::Insecure { .. })));
-        for bad in ["", "/callback", "https://a.example/#x", "https://u:p@a.example/", "myapp://callback"] {
+        for bad in
+            ["", "/callback", "https://a.example/#x", "https://u:p@a.example/", "myapp://callback", "https://a.example/cb\n"]
+        {
             assert!(RedirectUri::https(bad).is_err() && RedirectUri::loopback(bad).is_err(), "{bad}");
         }
     }

@@ -292,7 +292,7 @@ impl AuthorizationServerBuilder {
             known.endpoint(name).expect("a method sets it").replace(url);
         }
         if let Some(resource) = &known.resource {
-            endpoint::https_or_loopback("resource", resource)?;
+            endpoint::verbatim("resource", resource)?;
         }
         for host in &mut known.hosts {
             *host = match url::Host::parse(host) {
