@@ -99,6 +99,19 @@ impl fmt::Display for CredentialError {
                 "{kind} is of another region than {host}: what belongs to an EU project works on EU hosts only, and the other way \
                  round; set the region (Options::region, AMPLITUDE_REGION)"
             ),
+            // Nobody sees such a token, so that there is nothing to compare it with.
+            Self::Refused {
+                kind: kind @ (CredentialKind::OAuth | CredentialKind::ProjectBearer),
+                why: Refusal::Unknown,
+                host,
+            } => {
+                write!(
+                    f,
+                    "{host} does not take {kind}: get a new one ({}); and check the region, because tokens of an EU organization work \
+                     on EU hosts only",
+                    kind.place()
+                )
+            }
             Self::Refused { kind, why: Refusal::Unknown, host } => write!(
                 f,
                 "{host} does not take {kind}: compare it with what is shown ({}), whole and without white space; if it was revoked or \
@@ -156,6 +169,11 @@ mod tests {
             CredentialError::Refused { kind: CredentialKind::ProjectPair, why, host: "amplitude.com".to_owned() }.to_string()
         });
         for (text, said) in texts.iter().zip(["has expired: get a new one", "was revoked", "set the region", "EU hosts only"]) {
+            assert!(text.contains(said), "{text}");
+        }
+        let kinds = [(CredentialKind::OAuth, "get a new one (a new login"), (CredentialKind::ScimKey, "compare it with")];
+        for (kind, said) in kinds {
+            let text = CredentialError::Refused { kind, why: Refusal::Unknown, host: "h".to_owned() }.to_string();
             assert!(text.contains(said), "{text}");
         }
         let different: std::collections::BTreeSet<_> = texts.iter().collect();

@@ -45,7 +45,7 @@ impl CredentialKind {
             Self::DeploymentKey | Self::ServerDeploymentKey => "Experiment → Deployments",
             Self::ManagementKey => "Experiment → Management API",
             Self::PersonalAccessToken => "the settings of the user who made it",
-            Self::OAuth | Self::ProjectBearer => "a new login of the user",
+            Self::OAuth | Self::ProjectBearer => "a new login of the user, or of the service account",
         }
     }
 }

@@ -212,7 +212,7 @@ impl fmt::Display for AuthError {
             Self::ForeignHost { host } => write!(
                 f,
                 "the token is not for {host}: tokens go to the hosts of their resource alone, and tokens of an EU organization to EU \
-                 hosts; check the region and the resource"
+                 hosts; check the region and the resource, or name the host where the token is from (`AMPLITUDE_BASE_URL`, `host`)"
             ),
             Self::CallbackRejected(fault) => write!(f, "the callback is not the answer to this request: {fault}"),
             Self::Protocol { stage, status, bytes, problem } => {
