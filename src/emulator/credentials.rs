@@ -155,6 +155,10 @@ pub(super) fn project_of(state: &State, region: Region, presented: &Presented, w
     match presented {
         Presented::Basic(key, secret) if state.has_pair(key, secret, region) => Ok(key.clone()),
         Presented::Bearer(token) => oauth::permit(state, region, token, what),
+        // Amplitude may not say so.
+        Presented::Basic(key, secret) if [Region::Us, Region::Eu].into_iter().any(|it| state.has_pair(key, secret, it)) => {
+            Err(Answer::text(401, "the API key and the secret key are of another region"))
+        }
         _ => Err(Answer::text(401, "the API key or the secret key is wrong")),
     }
 }

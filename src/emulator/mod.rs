@@ -51,7 +51,8 @@
 //! `$setOnce`, `$add`, `$append`, `$prepend`, `$preInsert`, `$postInsert`, `$remove`. Identifies are in no export, and where they come by
 //! the Identify APIs they are no events at all.
 //!
-//! Where the documentation is silent, it is strict: what is only likely to be refused is refused.
+//! Where the documentation is silent, it is strict: what is only likely to be refused is refused. It says more than Amplitude may: which keys
+//! are of another region, why a token is refused.
 //!
 //! ```
 //! use amplitude_sdk::{Client, Config, Event, ProjectKey, emulator::{DEMO_KEY, Emulator}};

@@ -102,6 +102,12 @@ const KNOWN: [(&str, &str); 3] = [
 
 /// Refuses a key that tells by its first letters that it is another one; `own` are the letters that this kind begins with, if any.
 pub(crate) fn check_swapped(what: &str, key: &str, own: Option<&str>) -> Result<()> {
+    if key.starts_with("PAT=") {
+        return Err(Error::invalid(&[
+            what,
+            ": begins with `PAT=`, which stands before a token in a request and is no part of it",
+        ]));
+    }
     for (letters, kind) in KNOWN {
         if own != Some(letters) && key.starts_with(letters) {
             return Err(Error::invalid(&[
@@ -131,6 +137,10 @@ pub(crate) fn check(what: &str, secret: &str, max: usize) -> Result<()> {
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::invalid(&[what, ": holds white space, a control character or a non-ASCII one"]));
     }
+    // As they stand in a shell's or an .env file's text.
+    if secret.len() > 1 && ['"', '\''].iter().any(|quote| secret.starts_with(*quote) && secret.ends_with(*quote)) {
+        return Err(Error::invalid(&[what, ": has quotes around it, which are no part of it"]));
+    }
     Ok(())
 }
 
@@ -153,6 +163,8 @@ mod tests {
             ("sentinel\n", "holds white space"),
             ("sentinel\0", "a control character"),
             ("sent\u{ed}nel", "a non-ASCII one"),
+            ("\"sentinel\"", "has quotes around it"),
+            ("'sentinel'", "has quotes around it"),
         ] {
             let error = SecretKey::new(bad).unwrap_err();
             assert!(error.to_string().starts_with("secret key: ") && error.to_string().contains(said), "{error}");

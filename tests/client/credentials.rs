@@ -195,6 +195,8 @@ fn keys_that_are_swapped_or_mistyped_are_refused_where_they_are_given() {
         ("client deployment key (`DeploymentKey`)", of(ScimKey::new("client-sentinel").unwrap_err())),
         ("server deployment key (`ServerDeploymentKey`)", of(PersonalAccessToken::new("server-sentinel").unwrap_err())),
         ("personal access token (`PersonalAccessToken`)", of(OrgKey::new("amp_sentinel").unwrap_err())),
+        ("is no part of it", of(PersonalAccessToken::new("PAT=amp_sentinel").unwrap_err())),
+        ("has quotes around it", of(SecretKey::new("\"sentinel\"").unwrap_err())),
         ("white space", of(ManagementKey::new("sentinel ").unwrap_err())),
         ("is empty", of(ScimKey::new("").unwrap_err())),
     ] {

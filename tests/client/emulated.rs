@@ -37,7 +37,8 @@ fn a_projects_keys_are_verified_and_wrong_ones_are_not() {
     let eu = Options::new().base_url(format!("{}/eu", emulator.url()));
     let error = block_on(Client::with_options(pair(DEMO_SECRET), eu).unwrap().verify()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
-    assert!(error.to_string().contains("EU"), "{error}");
+    assert!(matches!(reason(&error), CredentialError::Refused { why: Refusal::WrongRegion, .. }), "{error:?}");
+    assert!(error.to_string().contains("AMPLITUDE_REGION"), "{error}");
 }
 
 #[test]
