@@ -22,7 +22,8 @@ use crate::{
     },
 };
 
-#[derive(Clone, Debug)]
+/// A client that the server knows.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Client {
     pub(super) id: String,
     pub(super) region: Region,
@@ -56,10 +57,7 @@ impl Client {
             secrets: app.secret.into_iter().collect(),
             redirect_uris: app.redirect_uris.clone(),
             may: Grants { code: true, refresh: true, credentials: false },
-            scopes: None,
-            project: None,
-            issued_at_s: 0,
-            registration: None,
+            ..Self::default()
         }
     }
 
@@ -67,14 +65,11 @@ impl Client {
         Self {
             id: account.id.clone(),
             region: account.region,
-            name: None,
             secrets: vec![account.secret],
-            redirect_uris: Vec::new(),
             may: Grants { code: false, refresh: false, credentials: true },
             scopes: Some(account.scopes.iter().map(String::as_str).collect()),
             project: account.project.clone(),
-            issued_at_s: 0,
-            registration: None,
+            ..Self::default()
         }
     }
 
@@ -198,8 +193,7 @@ fn renew(oauth: &OAuth, client: &mut Client) -> Value {
 }
 
 fn unauthorized() -> Answer {
-    let failure = Failure { status: 401, ..Failure::new("invalid_token", "the registration token is wrong") };
-    let body = json!({"error": failure.error, "error_description": failure.description});
+    let body = json!({"error": "invalid_token", "error_description": "the registration token is wrong"});
     Answer::new(401, Body::Json(body)).unstored().with(header::WWW_AUTHENTICATE, r#"Bearer realm="OAuth", error="invalid_token""#)
 }
 
@@ -257,17 +251,7 @@ fn metadata(oauth: &OAuth, asked: &Asked) -> Result<(Client, AuthMethod), Failur
         Some("none") => AuthMethod::None,
         Some(_) => return Err(bad("token_endpoint_auth_method: must be none or client_secret_post")),
     };
-    let mut may = Grants { code: true, ..Grants::default() };
-    if let Some(kinds) = texts("grant_types", "grant_types: must be a list of texts")? {
-        if kinds.iter().any(|it| !matches!(it.as_str(), "authorization_code" | "refresh_token")) {
-            return Err(bad("grant_types: must be authorization_code and refresh_token"));
-        }
-        let has = |kind: &str| kinds.iter().any(|it| it == kind);
-        may = Grants { code: has("authorization_code"), refresh: has("refresh_token"), credentials: false };
-        if !may.code {
-            return Err(bad("grant_types: authorization_code is missing"));
-        }
-    }
+    let may = grants(texts("grant_types", "grant_types: must be a list of texts")?)?;
     if texts("response_types", "response_types: must be a list of texts")?.is_some_and(|types| types != ["code"]) {
         return Err(bad("response_types: must be code"));
     }
@@ -281,19 +265,22 @@ fn metadata(oauth: &OAuth, asked: &Asked) -> Result<(Client, AuthMethod), Failur
     if scopes.as_ref().is_some_and(|scopes| !scopes.is_within(&oauth.catalogue.all(Surface::Mcp))) {
         return Err(bad("scope: has one that is not known"));
     }
-    let client = Client {
-        id: String::new(),
-        region: asked.region,
-        name: name.map(str::to_owned),
-        secrets: Vec::new(),
-        redirect_uris,
-        may,
-        scopes,
-        project: None,
-        issued_at_s: 0,
-        registration: None,
-    };
+    let client = Client { region: asked.region, name: name.map(str::to_owned), redirect_uris, may, scopes, ..Client::default() };
     Ok((client, method))
+}
+
+/// The grant types that a registration may name.
+fn grants(kinds: Option<Vec<String>>) -> Result<Grants, Failure> {
+    let bad = |text: &'static str| Failure::new("invalid_client_metadata", text);
+    let Some(kinds) = kinds else { return Ok(Grants { code: true, ..Grants::default() }) };
+    if kinds.iter().any(|it| !matches!(it.as_str(), "authorization_code" | "refresh_token")) {
+        return Err(bad("grant_types: must be authorization_code and refresh_token"));
+    }
+    let has = |kind: &str| kinds.iter().any(|it| it == kind);
+    if !has("authorization_code") {
+        return Err(bad("grant_types: authorization_code is missing"));
+    }
+    Ok(Grants { code: true, refresh: has("refresh_token"), credentials: false })
 }
 
 /// What could make a name on the consent page look like another one.

@@ -39,10 +39,10 @@ impl Failure {
 
 impl From<Failure> for Answer {
     fn from(failure: Failure) -> Self {
-        let basic = failure.status == 401;
+        let is_unauthorized = failure.status == 401;
         let body = json!({"error": failure.error, "error_description": failure.description});
         let answer = Self::new(failure.status, Body::Json(body)).unstored();
         // RFC 6749 wants a challenge where `Authorization` was tried; RFC 9110 wants one with every 401.
-        if basic { answer.with(header::WWW_AUTHENTICATE, r#"Basic realm="OAuth""#) } else { answer }
+        if is_unauthorized { answer.with(header::WWW_AUTHENTICATE, r#"Basic realm="OAuth""#) } else { answer }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    OAuthCounts,
+    OAuthCounts, ms,
     options::OAuthOptions,
     scopes::{OFFLINE, Scopes},
 };
@@ -85,7 +85,7 @@ impl Issued {
     }
 }
 
-/// What was refused of a refresh.
+/// Why a token is not good, of either kind.
 #[derive(Debug, Eq, PartialEq)]
 pub(in crate::emulator) enum Refused {
     Unknown,
@@ -130,8 +130,7 @@ impl Grants {
 
     fn add(&mut self, grant: usize, kind: Kind, scopes: Scopes, now_ms: u64, lifetime: Duration) -> String {
         let secret = mint(if kind == Kind::Access { "at_" } else { "rt_" });
-        let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
-        let token = Token { grant, kind, scopes, expires_ms: now_ms.saturating_add(lifetime), spent: false };
+        let token = Token { grant, kind, scopes, expires_ms: now_ms.saturating_add(ms(lifetime)), spent: false };
         self.tokens.insert(Sealed::of(&secret), token);
         secret
     }
@@ -183,7 +182,8 @@ impl Grants {
         }
     }
 
-    /// Revokes a token of this client: an access token by itself, a refresh token with all of its grant. Whether it is another client's.
+    /// Revokes a token of this client: an access token by itself, a refresh token with all of its grant. One that is not known is revoked already
+    /// (RFC 7009, section 2.2); another client's is refused.
     pub(super) fn revoke(
         &mut self,
         token: &Sealed,
