@@ -4,7 +4,7 @@
 //! FOLDER/                mode 0700
 //!   0f3a..c2.json        mode 0600, named by the key's hash: what is stored, always whole
 //!   0f3a..c2.new         what is being stored; becomes the one above by renaming
-//!   0f3a..c2.lock        who has it locked stores; never deleted, because a lock on a deleted file is on nothing
+//!   0f3a..c2.lock        who holds the lock on it may store; never deleted, because a lock on a deleted file is on nothing
 //! ```
 
 use std::{
@@ -34,6 +34,7 @@ use crate::{
 const MAX_BYTES: u64 = 1 << 20;
 /// Longer than who holds the lock takes: a request's time limit, and a write.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
+/// The system tells nobody when a file's lock is given up.
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
 /// Keeps tokens in a folder of this user's alone, so that they survive the process and several processes share them.

@@ -2,8 +2,8 @@
 
 mod ends;
 mod executor;
+mod life;
 mod rig;
 mod server;
 mod simulation;
 mod store;
-mod units;

@@ -296,7 +296,6 @@ fn t_r4_while_a_newer_token_cannot_be_stored_the_lock_is_kept() {
     let rig = Rig::new(Some(Duration::from_secs(100)));
     let (one, other) = (rig.login(), rig.resume());
     rig.wait(Duration::from_secs(101));
-    rig.store.faults.store(0, Ordering::Relaxed);
     let store = rig.store.clone();
     rig.executor.spawn(0, async move {
         // Once the request is on its way.
