@@ -44,6 +44,9 @@
 //! Kinds of faults: `status` and `accept_then_status` with `status`, `delay` with `ms`, `hang_up`, `html`, `accept_then_hang_up`; for
 //! the API `ingestion`, `identify`, `export`, `cohorts`, `token`, `device`, `revoke` or `context`.
 //!
+//! Keys of organisations, of SCIM and of Experiment are known at `/_emulator/credential`; the APIs that they open are not here, so that
+//! `verify` of a client with such a key finds nothing under its address (404).
+//!
 //! Scripts of any origin may call the APIs of events, as at Amplitude. OAuth, the pages and what is below `/_emulator` are for their own
 //! origin alone, and pages and controls for the names `127.0.0.1`, `localhost` and `[::1]`.
 //!
