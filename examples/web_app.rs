@@ -74,6 +74,8 @@ const SIGN_IN: Duration = Duration::from_secs(600);
 
 struct WebApp {
     app: OAuthApp,
+    /// Nobody's: it has no tokens. Those of users are made of it and share its connections.
+    client: Client<OAuth>,
     redirect: RedirectUri,
     scopes: ScopeSet,
     /// This application's own origin, as browsers name it.
@@ -103,14 +105,16 @@ impl WebApp {
         let (scopes, origin) = (settings.scopes.clone(), format!("{scheme}://{authority}"));
         // Says now, and not to the first user, that there are no scopes, or no consent to be had at this server.
         app.authorize(&redirect, scopes.clone())?;
-        Ok(Self { app, redirect, scopes, origin, key, sessions: Mutex::default() })
+        let nobody = RefreshingToken::resume(&app, MemoryTokenStore::new()).await?;
+        let client = Client::with_options(OAuth::new(nobody), Options::from_env()?)?;
+        Ok(Self { app, client, redirect, scopes, origin, key, sessions: Mutex::default() })
     }
 
     /// Begins a session under a new name, whatever the browser has sent, so that a user signs in to no session that
     /// somebody else knows.
     async fn begin(&self, tokens: TokenSet) -> Result<String, Failure> {
         let tokens = RefreshingToken::start(&self.app, tokens, MemoryTokenStore::new()).await?;
-        let client = Client::with_options(OAuth::new(tokens.clone()), Options::from_env()?)?;
+        let client = self.client.with_credential(OAuth::new(tokens.clone()));
         let name: String = random()?.iter().map(|byte| format!("{byte:02x}")).collect();
         let now = Instant::now();
         let mut sessions = self.sessions.lock().await;
@@ -191,7 +195,7 @@ async fn home(State(web): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
         }
         Err(error) => {
             log("the call for a user failed", &error);
-            match error.source().and_then(|cause| cause.downcast_ref()) {
+            match error.auth_error() {
                 // The user has taken the access away, or it was for a time.
                 Some(AuthError::ReauthRequired(_)) => {
                     web.end(&headers).await;
@@ -313,15 +317,6 @@ fn log(what: &str, error: &dyn Error) {
 }
 
 fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        // An error of the SDK may say what its cause says, too.
-        if !text.ends_with(&more) {
-            text.push_str(&format!(": {more}"));
-        }
-        cause = error.source();
-    }
-    text
+    let all = std::iter::successors(Some(error), |&error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

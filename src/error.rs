@@ -20,7 +20,11 @@ pub(crate) struct Inner {
     message: Cow<'static, str>,
     pub(crate) status: Option<u16>,
     pub(crate) retry_after: Option<Duration>,
+    /// In place of what the kind says.
+    pub(crate) retryable: Option<bool>,
     pub(crate) source: Option<Source>,
+    /// The message is the source's own, so that what lies behind is the source's source.
+    pub(crate) speaks_for_source: bool,
     event: Option<Box<Event>>,
     /// For [`ErrorKind::Full`]: the room that the event needs.
     needed_bytes: usize,
@@ -93,6 +97,9 @@ impl Error {
     /// Whether the same call can succeed later without a change.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
+        if let Some(retryable) = self.0.retryable {
+            return retryable;
+        }
         match self.0.kind {
             ErrorKind::Full | ErrorKind::Throttled | ErrorKind::Transport | ErrorKind::Timeout => true,
             ErrorKind::Status => self.0.status.is_some_and(|status| status >= 500 || status == 408),
@@ -134,7 +141,9 @@ impl Error {
             message: message.into(),
             status: None,
             retry_after: None,
+            retryable: None,
             source: None,
+            speaks_for_source: false,
             event: None,
             needed_bytes: 0,
         }))
@@ -185,6 +194,7 @@ impl fmt::Display for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+        let source = self.0.source.as_deref()?;
+        if self.0.speaks_for_source { source.source() } else { Some(source) }
     }
 }

@@ -25,16 +25,8 @@ pub(crate) fn failed(error: &Error, unauthorized: StatusCode) -> Response {
     refusal(status, error.kind().as_str(), &with_causes(error))
 }
 
-/// An error with what is behind it, each thing once.
+/// An error with what is behind it.
 pub(crate) fn with_causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(&format!(": {said}"));
-        }
-        cause = error.source();
-    }
-    text
+    let all = std::iter::successors(Some(error), |&error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -2,10 +2,11 @@
 
 use axum::http::{HeaderMap, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    answer::Answer,
+    answer::{Answer, Body},
     oauth::{self, Delegated, Scopes},
     sealed::Sealed,
     state::State,
@@ -88,6 +89,34 @@ impl Credential {
         };
         Self { kind, key: key.to_owned(), secret: Sealed::of(secret), region, scopes }
     }
+
+    pub(super) fn secret(&self) -> &Sealed {
+        &self.secret
+    }
+}
+
+/// Whether a secret is still taken.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CredentialState {
+    /// It is.
+    Good,
+    /// No more: its time is over.
+    Expired,
+    /// No more: somebody has revoked it.
+    Revoked,
+}
+
+impl CredentialState {
+    /// Why it is not taken; in words of the emulator's own.
+    pub(super) fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Good => None,
+            Self::Expired => Some("the credential has expired"),
+            Self::Revoked => Some("the credential was revoked"),
+        }
+    }
 }
 
 /// What stands in `Authorization`.
@@ -153,7 +182,9 @@ impl Presented {
 /// The key of the project whose data a request may have: its API key and secret key, or a token that was granted this.
 pub(super) fn project_of(state: &State, region: Region, presented: &Presented, what: Delegated) -> Result<String, Answer> {
     match presented {
-        Presented::Basic(key, secret) if state.has_pair(key, secret, region) => Ok(key.clone()),
+        Presented::Basic(key, secret) if state.has_pair(key, secret, region) => {
+            state.state_of(secret).refusal().map_or(Ok(key.clone()), |text| Err(Answer::text(401, text)))
+        }
         Presented::Bearer(token) => oauth::permit(state, region, token, what),
         // Amplitude may not say so.
         Presented::Basic(key, secret) if [Region::Us, Region::Eu].into_iter().any(|it| state.has_pair(key, secret, it)) => {
@@ -163,17 +194,38 @@ pub(super) fn project_of(state: &State, region: Region, presented: &Presented, w
     }
 }
 
+/// The kind and the secret of a credential that is no token of OAuth.
+fn known<'a>(state: &State, region: Region, presented: &'a Presented) -> Option<(&'static str, &'a Sealed)> {
+    let kind = match presented {
+        Presented::Basic(key, secret) if state.has_pair(key, secret, region) => "project",
+        Presented::ApiKey(secret) if state.has_secret(secret, region) => "secret_key",
+        _ => presented.find(&state.credentials, region)?.kind.name(),
+    };
+    Some((kind, presented.secret()?))
+}
+
+/// Ends the credential that a request carries, or makes it good again.
+pub(super) fn set_state(state: &mut State, region: Region, presented: &Presented, now: CredentialState) -> Answer {
+    match known(state, region, presented) {
+        Some((_, secret)) => {
+            state.set_state_of(*secret, now);
+            Answer::new(204, Body::Empty)
+        }
+        None => Answer::text(404, "credential: the request carries none of this region that is known here and no token of OAuth"),
+    }
+}
+
 /// Says which of the known credentials a request carries; where none, why, in Amplitude's words where those are public.
 pub(super) fn describe(state: &State, region: Region, presented: &Presented) -> Result<Value, &'static str> {
-    let now_ms = state.now_ms();
-    let told = |kind: &str, secret: &Sealed| json!({"kind": kind, "fingerprint": secret.to_string()});
-    if let Some(found) = presented.find(&state.credentials, region) {
-        return Ok(told(found.kind.name(), &found.secret));
+    let told = |kind: &str, secret: &Sealed| match state.state_of(secret).refusal() {
+        None => Ok(json!({"kind": kind, "fingerprint": secret.to_string()})),
+        Some(text) => Err(text),
+    };
+    if let Some((kind, secret)) = known(state, region, presented) {
+        return told(kind, secret);
     }
     match presented {
-        Presented::Basic(key, secret) if state.has_pair(key, secret, region) => Ok(told("project", secret)),
-        Presented::ApiKey(secret) if state.has_secret(secret, region) => Ok(told("secret_key", secret)),
-        Presented::Bearer(token) if state.oauth.access(region, token, now_ms).is_ok() => Ok(told("oauth", token)),
+        Presented::Bearer(token) if state.oauth.access(region, token, state.now_ms()).is_ok() => told("oauth", token),
         Presented::Nothing | Presented::Unreadable => Err("Missing Api-Key in Authorization header"),
         Presented::ApiKey(_) => Err("Invalid Api-Key"),
         _ => Err("no credential of this region is like this"),

@@ -39,7 +39,8 @@
 //! | `POST /_emulator/oauth/revoke` | `{"grant": 0}`: the user takes access back |
 //! | `POST /_emulator/oauth/secret` | `{"client_id": "...", "secrets": ["new", "old"]}`: rotates a client's secret |
 //! | `GET /_emulator/credential` | which of the known credentials the request carries in `Authorization`, by kind and fingerprint |
-//! | `POST /_emulator/reset` | forgets events, people, requests, faults, consents and tokens; projects, clients, silenced devices and the clock stay |
+//! | `POST /_emulator/credential` | `{"state": "revoked"}`: what becomes of the credential that the request carries: `good`, `expired` or `revoked` |
+//! | `POST /_emulator/reset` | forgets events, people, requests, faults, consents and tokens, and which credentials have ended; projects, clients, silenced devices and the clock stay |
 //!
 //! Kinds of faults: `status` and `accept_then_status` with `status`, `delay` with `ms`, `hang_up`, `html`, `accept_then_hang_up`; for
 //! the API `ingestion`, `identify`, `export`, `cohorts`, `token`, `device`, `revoke` or `context`.
@@ -92,7 +93,7 @@ mod time;
 mod watch;
 
 use std::{
-    io,
+    fmt, io,
     net::{self, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -102,14 +103,14 @@ use std::{
 
 use tokio::{net::TcpListener, sync::oneshot};
 
-use self::state::State;
 pub use self::{
-    credentials::{Credential, CredentialKind},
+    credentials::{Credential, CredentialKind, CredentialState},
     faults::{Api, Fault},
     oauth::{Consent, OAuthClient, OAuthCounts, OAuthOptions, ServiceAccount},
     project::Counts,
     throttle::Throttle,
 };
+use self::{sealed::Sealed, state::State};
 use crate::{Region, limits, promise::lock};
 
 /// The API key of the default project. Obviously fake, and no secret.
@@ -118,7 +119,7 @@ pub const DEMO_KEY: &str = "demo0000000000000000000000000key";
 pub const DEMO_SECRET: &str = "fake0000000000000000000000000key";
 
 /// A project that the emulator knows.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Project {
     /// The API key.
@@ -133,6 +134,13 @@ impl Project {
     /// A project of that region.
     pub fn new(key: impl Into<String>, secret: impl Into<String>, region: Region) -> Self {
         Self { key: key.into(), secret: secret.into(), region }
+    }
+}
+
+/// Without the secret key.
+impl fmt::Debug for Project {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Project").field("key", &self.key).field("region", &self.region).finish_non_exhaustive()
     }
 }
 
@@ -306,6 +314,11 @@ impl Emulator {
     /// Answers the next `times` requests to an API with a fault.
     pub fn fault_on(&self, api: Api, fault: Fault, times: u32) {
         lock(&self.state).faults.add(api, fault, times);
+    }
+
+    /// What becomes of a secret: a project's secret key, or that of a [`Credential`]. Unlike a mistyped one it is refused with the reason.
+    pub fn set_credential_state(&self, secret: &str, now: CredentialState) {
+        lock(&self.state).set_state_of(Sealed::of(secret), now);
     }
 
     /// Moves the emulator's clock forward: its throttles, its memory of insert ids and its export delay follow it.

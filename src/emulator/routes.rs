@@ -3,21 +3,22 @@
 use std::sync::{Arc, Mutex};
 
 use axum::{
-    Extension, Router,
+    Extension, Json, Router,
     extract::{ConnectInfo, Request, State as Shared},
     handler::Handler as _,
-    http::{Method, StatusCode, header},
+    http::{Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use serde::Deserialize;
 
 use super::{
     answer::{Answer, Body},
     body,
     cohorts::{CohortCall, cohorts},
     connection::Cut,
-    credentials::{self, Presented},
+    credentials::{self, CredentialState, Presented},
     export::export,
     faults::{Api, Fault},
     guard::own_pages_alone,
@@ -50,7 +51,12 @@ pub(super) fn router(state: Arc<Mutex<State>>) -> Router {
                 .route("/api/3/cohorts/membership", post(serve_cohorts).layer(Extension(CohortCall::Membership)))
                 .method_not_allowed_fallback(not_allowed),
         )
-        .merge(Router::new().route("/_emulator/credential", get(show_credential)).layer(middleware::from_fn(own_pages_alone)));
+        .merge(
+            Router::new()
+                .route("/_emulator/credential", get(show_credential).post(set_credential))
+                .method_not_allowed_fallback(not_allowed)
+                .layer(middleware::from_fn(own_pages_alone)),
+        );
     Router::new()
         .merge(of_region.clone())
         .nest("/eu", of_region.layer(Extension(BelowEu)))
@@ -233,6 +239,18 @@ async fn show_credential(Shared(state): Emulated, request: Request) -> Answer {
         Ok(told) => Answer::new(200, Body::Json(told)),
         Err(text) => Answer::text(401, text),
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewState {
+    state: CredentialState,
+}
+
+async fn set_credential(Shared(state): Emulated, parts: Parts, Json(new): Json<NewState>) -> Answer {
+    let presented = Presented::of(&parts.headers);
+    let region = Call::of(None, &Request::from_parts(parts, axum::body::Body::empty())).region;
+    credentials::set_state(&mut lock(&state), region, &presented, new.state)
 }
 
 /// The upload host answers 400 to what is posted to a wrong path; nothing is known of other methods.

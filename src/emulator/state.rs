@@ -1,7 +1,7 @@
 //! What the emulator knows: its projects, its clock, the faults to come, and the requests it answered.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     fs, io,
     net::SocketAddr,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -10,7 +10,13 @@ use std::{
 use serde::Serialize;
 
 use super::{
-    Builder, credentials::Credential, faults::Faults, oauth::OAuth, project::ProjectState, sealed::Sealed, throttle::Throttle,
+    Builder,
+    credentials::{Credential, CredentialState},
+    faults::Faults,
+    oauth::OAuth,
+    project::ProjectState,
+    sealed::Sealed,
+    throttle::Throttle,
 };
 use crate::Region;
 
@@ -45,6 +51,8 @@ const ANSWERED: usize = 1000;
 pub(super) struct State {
     pub(super) projects: Vec<ProjectState>,
     pub(super) credentials: Vec<Credential>,
+    /// Secrets that are not good any more.
+    ended: HashMap<Sealed, CredentialState>,
     pub(super) oauth: OAuth,
     pub(super) throttle: Throttle,
     pub(super) silenced: BTreeSet<String>,
@@ -64,6 +72,7 @@ impl State {
         let mut state = Self {
             projects: Vec::new(),
             credentials: settings.credentials,
+            ended: HashMap::new(),
             oauth: OAuth::new(settings.oauth, address)?,
             throttle: settings.throttle,
             silenced: settings.silenced_devices.into_iter().collect(),
@@ -140,16 +149,25 @@ impl State {
         self.projects_of(region).any(|it| Sealed::of(&it.project.secret) == *secret)
     }
 
+    pub(super) fn state_of(&self, secret: &Sealed) -> CredentialState {
+        self.ended.get(secret).copied().unwrap_or(CredentialState::Good)
+    }
+
+    pub(super) fn set_state_of(&mut self, secret: Sealed, now: CredentialState) {
+        self.ended.insert(secret, now);
+    }
+
     /// A key is known in its own region alone.
     pub(super) fn project_in(&mut self, key: &str, region: Region) -> Option<&mut ProjectState> {
         self.projects.iter_mut().find(|it| it.project.key == key && it.project.region == region)
     }
 
-    /// Forgets all events, requests, faults to come, and what was granted; projects and clients stay.
+    /// Forgets all events, requests, faults to come, what was granted, and which credentials have ended; projects and clients stay.
     pub(super) fn reset(&mut self) -> io::Result<()> {
         self.faults.clear();
         self.answered.clear();
         self.requests = 0;
+        self.ended.clear();
         self.oauth.reset();
         self.projects.iter_mut().try_for_each(ProjectState::reset)
     }

@@ -1,5 +1,7 @@
 //! The one path that every call takes: what authorises it, what is tried again, who hears of it.
 
+use std::time::Duration;
+
 use reqwest::{Method, RequestBuilder, Response, header::WWW_AUTHENTICATE};
 use url::Url;
 
@@ -17,6 +19,7 @@ use crate::{
 
 /// A server explains a refusal within this.
 const MAX_REFUSAL_BYTES: usize = 16 << 10;
+const MAX_REFUSAL_TIME: Duration = Duration::from_secs(10);
 
 /// A call of an API.
 pub(super) struct Call<'a> {
@@ -73,7 +76,7 @@ impl Core {
                 return Ok(answer);
             }
             let error = self.refusal(answer, &authorization, &url).await?;
-            refused.push(authorization);
+            refused.push(authorization.tried);
             refusal = Some(error);
         }
     }
@@ -93,8 +96,10 @@ impl Core {
         let status = answer.response.status().as_u16();
         let challenge = answer.response.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
         let challenge = challenge.unwrap_or_default().to_owned();
-        // An explanation that breaks off is none.
-        let body = self.read(answer, MAX_REFUSAL_BYTES).await.unwrap_or_default();
+        let body = self.read(answer, MAX_REFUSAL_BYTES);
+        // An explanation that breaks off, or that takes for ever, is none.
+        let body = self.runtime.run(async { tokio::time::timeout(MAX_REFUSAL_TIME, body).await });
+        let body = body.await.ok().and_then(Result::ok).unwrap_or_default();
         let refused = Refused { status, host: url.host_str().unwrap_or_default(), challenge: &challenge, body: &body };
         let meaning = refused.meaning(authorization);
         if let Some(needed) = &meaning.missing {
@@ -103,7 +108,7 @@ impl Core {
         if !meaning.is_credential {
             return Err(meaning.error);
         }
-        self.observers.tell(&AuthEvent::CredentialRefused { fingerprint: authorization.fingerprint });
+        self.observers.tell(&AuthEvent::CredentialRefused { fingerprint: authorization.tried.fingerprint });
         Ok(meaning.error)
     }
 

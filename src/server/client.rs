@@ -82,6 +82,22 @@ impl<C: Credential> Client<C> {
         Ok(Self { credential, core: Arc::new(core) })
     }
 
+    /// A client with another credential that shares this one's connections, region, observers and usage monitor: for a program that acts for
+    /// many users or projects.
+    ///
+    /// ```
+    /// use amplitude_sdk::{ProjectKey, server::{Client, PersonalAccessToken}};
+    ///
+    /// let client = Client::new(ProjectKey::new("demo0000000000000000000000000key")?)?;
+    /// let of_a_user = client.with_credential(PersonalAccessToken::new("amp_fake00000000000000000000token")?);
+    /// # let _ = of_a_user;
+    /// # Ok::<(), amplitude_sdk::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_credential<D: Credential>(&self, credential: D) -> Client<D> {
+        Client { credential, core: Arc::clone(&self.core) }
+    }
+
     /// The same client with a user's token beside its credential, for the Developer API.
     ///
     /// ```
@@ -141,10 +157,14 @@ impl<C: fmt::Debug> fmt::Debug for Client<C> {
 
 /// What went wrong before an answer was there, without the URL, whose query is nobody's business.
 pub(super) fn transport_error(error: reqwest::Error) -> Error {
+    if let Some(problem) = tls_problem(&error) {
+        // One side must change before it works.
+        return Error::new(ErrorKind::Transport, problem).with_retryable(false).with_source(error.without_url());
+    }
     let (kind, message) = if error.is_timeout() {
         (ErrorKind::Timeout, "the server did not answer in time")
-    } else if let Some(problem) = tls_problem(&error) {
-        (ErrorKind::Transport, problem)
+    } else if http::tls_error(&error).is_some() {
+        (ErrorKind::Transport, "there is no TLS connection with the server")
     } else if error.is_connect() {
         (ErrorKind::Transport, "the server cannot be reached")
     } else {
@@ -169,7 +189,7 @@ fn tls_problem(error: &reqwest::Error) -> Option<&'static str> {
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => "the server's certificate is for another host",
-        _ => "there is no TLS connection with the server",
+        _ => return None,
     })
 }
 

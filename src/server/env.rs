@@ -98,14 +98,17 @@ impl<'a> Environment<'a> {
 /// Gives a credential its ways from the environment, which `read` goes.
 macro_rules! from_environment {
     ($type:ident, $first:literal $(, $more:literal)*) => {
+        $crate::server::env::from_environment!($type, $crate::Error: "[`crate::ErrorKind::Invalid`]", $first $(, $more)*);
+    };
+    ($type:ident, $error:ty: $named:literal, $first:literal $(, $more:literal)*) => {
         impl $type {
             #[doc = concat!("Reads `", $first, "`", $(" and `", $more, "`",)* ", or the files that the same names with `_FILE` behind them give")]
             /// (as Docker and Kubernetes mount secrets). A file's last line break is not part of what it holds; a file with a secret is read
             /// anew when it changes, so that nothing restarts for a rotation.
             ///
             /// # Errors
-            /// [`crate::ErrorKind::Invalid`] that names the variable that is missing, set twice or cannot be read; never its value.
-            pub fn from_env() -> $crate::Result<Self> {
+            #[doc = concat!($named, " that names the variable that is missing, set twice or cannot be read; never its value.")]
+            pub fn from_env() -> $crate::Result<Self, $error> {
                 Self::read($crate::server::env::Environment::of_process())
             }
 
@@ -113,7 +116,7 @@ macro_rules! from_environment {
             ///
             /// # Errors
             /// As [`Self::from_env`].
-            pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> $crate::Result<Self> {
+            pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> $crate::Result<Self, $error> {
                 Self::read($crate::server::env::Environment::of(&|name| lookup(name).map(Into::into)))
             }
         }

@@ -1,10 +1,41 @@
-//! What a server's answer adds to an [`Error`].
+//! What only servers say with an [`Error`].
 
-use std::time::Duration;
+use std::{error::Error as StdError, time::Duration};
 
+use super::CredentialError;
+#[cfg(feature = "oauth")]
+use super::oauth::AuthError;
 use crate::{Error, error::Source};
 
 impl Error {
+    /// Why a credential did not do, where that is the reason: for an [`crate::ErrorKind::Unauthorized`].
+    ///
+    /// ```
+    /// use amplitude_sdk::{ProjectKey, server::{Client, CredentialError, ExportRange}};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let client = Client::new(ProjectKey::new("demo0000000000000000000000000key")?)?.into_any();
+    /// let error = client.export(ExportRange::parse("20260101T00", "20260101T23")?).await.unwrap_err();
+    /// assert!(matches!(error.credential_error(), Some(CredentialError::Unable { .. })));
+    /// # Ok::<(), amplitude_sdk::Error>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn credential_error(&self) -> Option<&CredentialError> {
+        self.made_of()
+    }
+
+    /// What went wrong with OAuth, where that is the reason.
+    #[cfg(feature = "oauth")]
+    #[must_use]
+    pub fn auth_error(&self) -> Option<&AuthError> {
+        self.made_of()
+    }
+
+    fn made_of<E: StdError + 'static>(&self) -> Option<&E> {
+        self.0.source.as_deref()?.downcast_ref()
+    }
+
     pub(crate) fn with_status(mut self, status: u16) -> Self {
         self.0.status = Some(status);
         self
@@ -15,8 +46,19 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_retryable(mut self, retryable: bool) -> Self {
+        self.0.retryable = Some(retryable);
+        self
+    }
+
     pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// With what it was made of, whose words it has.
+    pub(crate) fn speaking_for(mut self, source: impl Into<Source>) -> Self {
+        self.0.speaks_for_source = true;
+        self.with_source(source)
     }
 }

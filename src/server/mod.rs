@@ -45,7 +45,7 @@ pub use self::{
     scope::{Scope, ScopeSet},
     secret::{AccessToken, ClientSecret, IdToken, OrgSecretKey, RefreshToken, RegistrationToken, SecretKey, SecretText},
     source::{BoxFuture, EnvSecret, FileSecret, SecretChain, SecretFn, SecretSource, VersionedSecret},
-    usage::{CredentialUsage, ScopeReport, ScopeUsage, Usage, UsageMonitor, UsageReport},
+    usage::{CredentialUsage, ScopeMonitor, ScopeReport, Usage, UsageMonitor, UsageReport},
 };
 
 /// A client that sends events.

@@ -5,7 +5,7 @@ use std::fmt;
 use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
-use crate::{Error, Result};
+use crate::{Error, Result, server::Fingerprint};
 
 /// Reads a secret's text, for the request that needs it or the file that keeps it.
 pub(crate) trait Expose {
@@ -34,6 +34,12 @@ macro_rules! secrets {
                 $($never($what, secret.expose_secret(), None)?;)?
                 Ok(Self(secret))
             }
+
+            /// Names it without telling it: what events and reports have in its place.
+            #[must_use]
+            pub fn fingerprint(&self) -> Fingerprint {
+                Fingerprint::of(self.expose())
+            }
         }
 
         impl Expose for $name {
@@ -59,6 +65,7 @@ secrets! {
     ///
     /// let secret = SecretKey::new("fake0000000000000000000000000key")?;
     /// assert_eq!(format!("{secret:?}"), "SecretKey(redacted)");
+    /// assert_eq!(secret.fingerprint().to_string().len(), 8);
     /// # Ok::<(), amplitude_sdk::Error>(())
     /// ```
     SecretKey, "secret key", 1024, check_swapped;

@@ -27,8 +27,8 @@ impl<C: Credential> Client<C> {
     /// ```
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Unauthorized`] for a credential that the server refuses: its text says what to do next, its source is a
-    /// [`super::CredentialError`]. The others by what happens on the way: the credential may be good.
+    /// [`crate::ErrorKind::Unauthorized`] for a credential that the server refuses: its text says what to do next, and
+    /// [`crate::Error::credential_error`] which it was and why. The others by what happens on the way: the credential may be good.
     pub async fn verify(&self) -> Result<()>
     where
         C: CanVerify,

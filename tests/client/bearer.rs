@@ -8,8 +8,8 @@ use std::sync::{
 use amplitude_sdk::{
     Error, ErrorKind, Region,
     server::{
-        AccessToken, AuthEvent, BoxFuture, Client, CredentialError, ExportRange, OAuth, Options, ProjectBearer, Scope, ScopeSet,
-        ScopeUsage, StaticToken,
+        AccessToken, AuthEvent, BoxFuture, Client, CredentialError, ExportRange, OAuth, Options, ProjectBearer, Scope,
+        ScopeMonitor, ScopeSet, StaticToken,
         oauth::{AuthError, Lease, Reauth, TokenProvider},
         scope,
     },
@@ -84,7 +84,7 @@ fn range() -> ExportRange {
 }
 
 fn auth_error(error: &Error) -> &AuthError {
-    std::error::Error::source(error).and_then(|source| source.downcast_ref()).expect("an AuthError")
+    error.auth_error().unwrap_or_else(|| panic!("{error:?}"))
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn delegated_access_reads_events_with_the_scope_that_was_granted() {
     let read_events = Scope::new("events-of-the-application").unwrap();
     let none = || Answer::Say(404, "text/plain", "Raw data files were not found.".to_owned());
     let stub = Stub::start([none(), invalid_token(), none()]);
-    let scopes = ScopeUsage::new();
+    let scopes = ScopeMonitor::new();
     let options = || Options::new().base_url(stub.base_url()).observer(scopes.clone());
 
     let granted = Tokens { granted: [read_events.clone()].into(), ..Tokens::default() };
@@ -250,8 +250,7 @@ fn a_project_api_that_takes_no_tokens_is_told_apart() {
         let client = Client::with_options(bearer, Options::new().base_url(stub.base_url())).unwrap();
         let error = block_on(client.export(range())).unwrap_err();
         assert_eq!((error.kind(), error.status()), (ErrorKind::Unauthorized, Some(status)));
-        let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
-        assert_eq!(source, Some(&CredentialError::BearerUndocumented { host: "127.0.0.1".to_owned() }));
+        assert_eq!(error.credential_error(), Some(&CredentialError::BearerUndocumented { host: "127.0.0.1".to_owned() }));
         assert!(error.to_string().contains("only on the Developer API and MCP"), "{error}");
         assert_eq!(stub.seen().len(), requests);
     }

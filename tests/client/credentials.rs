@@ -129,7 +129,7 @@ fn a_server_that_has_nothing_to_show_has_taken_the_credential_all_the_same() {
 
 /// What stands behind the error.
 fn reason(error: &Error) -> &CredentialError {
-    std::error::Error::source(error).and_then(|source| source.downcast_ref()).expect("a credential's error")
+    error.credential_error().unwrap_or_else(|| panic!("{error:?}"))
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use amplitude_sdk::{
     ErrorKind, Event, ProjectKey, Region,
-    emulator::{Credential, CredentialKind, DEMO_KEY, DEMO_SECRET, Emulator},
+    emulator::{Credential, CredentialKind, CredentialState, DEMO_KEY, DEMO_SECRET, Emulator},
     server::{Client, CredentialError, IngestOptions, Options, PersonalAccessToken, ProjectPair, Refusal, SecretKey, scope},
 };
 
@@ -19,7 +19,7 @@ fn pair(secret: &str) -> ProjectPair {
 }
 
 fn reason(error: &amplitude_sdk::Error) -> &CredentialError {
-    std::error::Error::source(error).and_then(|source| source.downcast_ref()).expect("a credential's error")
+    error.credential_error().unwrap_or_else(|| panic!("{error:?}"))
 }
 
 #[test]
@@ -53,4 +53,47 @@ fn a_personal_access_token_tells_whose_it_is() {
     block_on(client(TOKEN).verify()).unwrap();
     let error = block_on(client("amp_unknown").context()).unwrap_err();
     assert!(matches!(reason(&error), CredentialError::Refused { why: Refusal::Unknown, .. }), "{error:?}");
+}
+
+/// What a user reads of a credential that is wrong in one way or another: each time something else, which says what to do.
+#[test]
+fn each_way_in_which_a_credential_is_wrong_has_its_own_error() {
+    const SAID: [(&str, &str); 5] = [
+        ("expired", "has expired: get a new one"),
+        ("revoked", "was revoked or deleted: get a new one"),
+        ("mistyped", "compare with what is shown"),
+        ("wrong region", "set the region (Options::region, AMPLITUDE_REGION)"),
+        ("missing", "is not set or empty"),
+    ];
+    let known = Credential::new(CredentialKind::PersonalAccessToken, TOKEN, Region::Us);
+    let emulator = Emulator::builder().credential(known).start().unwrap();
+    let verify = |secret: &str, options: Options| block_on(Client::with_options(pair(secret), options).unwrap().verify());
+    verify(DEMO_SECRET, options(&emulator)).unwrap();
+    let ended = |state| {
+        emulator.set_credential_state(DEMO_SECRET, state);
+        let error = verify(DEMO_SECRET, options(&emulator)).unwrap_err();
+        emulator.set_credential_state(DEMO_SECRET, CredentialState::Good);
+        error
+    };
+    let errors = [
+        ended(CredentialState::Expired),
+        ended(CredentialState::Revoked),
+        verify("fake0000000000000000000000000kez", options(&emulator)).unwrap_err(),
+        verify(DEMO_SECRET, Options::new().base_url(format!("{}/eu", emulator.url()))).unwrap_err(),
+        ProjectPair::from_lookup(|name| (name == "AMPLITUDE_API_KEY").then(|| DEMO_KEY.to_owned())).unwrap_err(),
+    ];
+    for (error, (how, said)) in errors.iter().zip(SAID) {
+        assert!(error.to_string().contains(said), "{how}: {error}");
+        assert_eq!(error.kind() == ErrorKind::Unauthorized, how != "missing", "{how}: {error:?}");
+    }
+    verify(DEMO_SECRET, options(&emulator)).unwrap();
+
+    let client = Client::with_options(PersonalAccessToken::new(TOKEN).unwrap(), options(&emulator)).unwrap();
+    for (state, why) in [(CredentialState::Expired, Refusal::Expired), (CredentialState::Revoked, Refusal::Revoked)] {
+        emulator.set_credential_state(TOKEN, state);
+        let error = block_on(client.context()).unwrap_err();
+        assert!(matches!(reason(&error), CredentialError::Refused { why: found, .. } if *found == why), "{error:?}");
+    }
+    emulator.set_credential_state(TOKEN, CredentialState::Good);
+    block_on(client.context()).unwrap();
 }

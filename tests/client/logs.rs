@@ -20,10 +20,11 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, Engine as _};
 use crate::{
     KEY,
     authority::{Authority, Identity},
-    block_on, event, pair,
-    sentinels::{Search, print_logs, show},
-    server,
+    block_on, event,
+    outcome::show,
+    pair, server,
     support::{Answer, Stub},
+    trace::sentinels::{Search, print_logs},
 };
 
 const SENTINEL: &str = "sentinel-00c0ffee-of-a-secret";
@@ -202,7 +203,7 @@ fn child_with_every_credential() {
     #[cfg(feature = "oauth")]
     {
         use amplitude_sdk::server::{AccessToken, OAuth, ProjectBearer, Scope, StaticToken};
-        let token = StaticToken::new(AccessToken::new(SENTINEL).unwrap(), amplitude_sdk::Region::Us).host("127.0.0.1");
+        let token = StaticToken::new(AccessToken::new(SENTINEL).unwrap(), amplitude_sdk::Region::Us).host("127.0.0.1").unwrap();
         println!("{token:?} {token:#?}");
         let scope = Scope::new("reads").unwrap();
         let bearer = ProjectBearer::new(OAuth::new(token.clone().granting([scope.clone()])), scope);

@@ -6,6 +6,7 @@ mod answers;
 mod authority;
 #[cfg(feature = "oauth")]
 mod bearer;
+#[cfg(feature = "oauth")]
 mod capabilities;
 mod configuration;
 mod credentials;
@@ -15,18 +16,23 @@ mod emulated;
 mod environment;
 mod ingest;
 mod logs;
+#[path = "../trace/outcome.rs"]
+mod outcome;
 mod plugins;
 mod proxy;
 mod queue;
 mod regions;
 mod rotation;
 mod runtimes;
-mod sentinels;
 mod support;
 mod tls;
+#[path = "../trace/mod.rs"]
+mod trace;
 mod usage;
+mod whole;
 
 use std::{
+    fmt,
     future::Future,
     pin::pin,
     sync::Arc,
@@ -45,6 +51,7 @@ const KEY: &str = "demo0000000000000000000000000key";
 const SECRET: &str = "fake0000000000000000000000000key";
 
 fn config(stub: &Stub) -> Config {
+    trace::start();
     Config::new(ProjectKey::new(KEY).unwrap()).server_url(stub.url()).flush_interval(Duration::from_millis(5))
 }
 
@@ -53,15 +60,21 @@ fn pair(secret: &str) -> ProjectPair {
 }
 
 fn server_client(options: Options) -> server::Client<ProjectPair> {
-    server::Client::with_options(pair(SECRET), options).unwrap()
+    trace::start();
+    let client = server::Client::with_options(pair(SECRET), options).unwrap();
+    if trace::is_on() {
+        println!("shown: {client:?} {client:#?}");
+    }
+    client
 }
 
 fn event(user: &str) -> Event {
     Event::builder("Product Purchased").user_id(user).property("price", 29.99).build().unwrap()
 }
 
-/// The smallest executor, to show that no other is needed.
-fn block_on<F: Future>(future: F) -> F::Output {
+/// The smallest executor, to show that no other is needed. What comes out is printed where all that is printed is looked through.
+fn block_on<F: Future<Output: fmt::Debug>>(future: F) -> F::Output {
+    trace::start();
     struct Unpark(thread::Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -72,6 +85,9 @@ fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            if trace::is_on() {
+                println!("shown: {value:?}");
+            }
             return value;
         }
         thread::park();

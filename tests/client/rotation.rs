@@ -114,7 +114,7 @@ fn the_secret_before_serves_until_the_new_one_is_active() {
         async move { Ok(secret) }
     }));
     let ok = || Answer::Say(200, "application/json", "{}".to_owned());
-    let stub = Stub::start([ok(), refusal(), ok(), ok(), refusal(), ok()]);
+    let stub = Stub::start([ok(), refusal(), ok(), ok(), refusal(), ok(), ok()]);
     let (options, told) = listening(&stub);
     let client = Client::with_options(ManagementKey::from_source(Arc::clone(&source)), options).unwrap();
     verify(&client).unwrap();
@@ -124,9 +124,10 @@ fn the_secret_before_serves_until_the_new_one_is_active() {
     verify(&client).unwrap();
     // For a while the one before goes first.
     verify(&client).unwrap();
-    // Until it is refused: by now the new one is active.
+    // Until it is refused: by now the new one is active, and goes first from then on.
     verify(&client).unwrap();
-    assert_eq!(secrets(&stub), [OLD, NEW, OLD, OLD, OLD, NEW]);
+    verify(&client).unwrap();
+    assert_eq!(secrets(&stub), [OLD, NEW, OLD, OLD, OLD, NEW, NEW]);
     assert_eq!(*told.lock().unwrap(), ["secret_reloaded", "credential_refused", "secret_not_yet_active", "credential_refused"]);
 }
 

@@ -11,7 +11,9 @@ use std::{
 };
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::trace;
 
 /// What a test waits for at most; a passing test never comes near it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,6 +49,11 @@ impl Seen {
 
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).expect("the client sends JSON")
+    }
+
+    /// For a test that looks for what was sent where it may not be.
+    fn note(&self) {
+        trace::exchange(&json!({"url": self.line, "authorization": self.header("authorization")}));
     }
 
     pub(crate) fn events(&self) -> Vec<Value> {
@@ -159,6 +166,7 @@ impl Stub {
         let mut reader = BufReader::new(self.accept(stream)?);
         loop {
             let seen = read_request(&mut reader)?;
+            seen.note();
             let writer = reader.get_mut();
             let events = serde_json::from_str::<Value>(&seen.text)
                 .ok()

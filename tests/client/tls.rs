@@ -56,7 +56,7 @@ fn check_accepted(stub: &Stub, told: Told<'_>) {
 /// Both refuse, for that reason, and send nothing. `advice` is what the server's client says about it.
 fn check_refused(stub: &Stub, told: Told<'_>, reason: &str, advice: &str) {
     let error = ingest(told.options(stub.base_url())).unwrap_err();
-    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Transport, true));
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Transport, false));
     assert!(error.to_string().contains(advice), "{error}");
     assert!(format!("{error:?}").contains(reason), "{reason} is not in {error:?}");
     let before = stub.refusals().len();

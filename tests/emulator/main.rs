@@ -12,3 +12,6 @@ mod limits;
 mod oauth;
 mod refusals;
 mod support;
+#[path = "../trace/mod.rs"]
+mod trace;
+mod whole;

@@ -9,6 +9,8 @@ use std::{
 use amplitude_sdk::emulator::{DEMO_KEY, Emulator};
 use serde_json::{Value, json};
 
+use crate::trace;
+
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
@@ -51,6 +53,31 @@ pub(crate) fn cut_off(emulator: &Emulator, bytes: &[u8]) -> Option<Reply> {
 }
 
 fn exchange(emulator: &Emulator, bytes: &[u8], ends: bool) -> Option<Reply> {
+    trace::start();
+    let reply = exchange_bytes(emulator, bytes, ends);
+    if trace::is_on() {
+        note(bytes, reply.as_ref());
+        let shown = format!("shown: {emulator:?}");
+        // What is longer holds thousands of events, and nothing else that is news.
+        if shown.len() < 1 << 16 {
+            println!("{shown}");
+        }
+    }
+    reply
+}
+
+/// For a test that looks for what passed where it may not be.
+fn note(request: &[u8], reply: Option<&Reply>) {
+    let request = String::from_utf8_lossy(request);
+    let lines = request.lines().filter_map(|line| line.split_once(": "));
+    let authorization = lines.filter(|(name, _)| name.eq_ignore_ascii_case("authorization")).map(|(_, value)| value).next();
+    let body: Option<Value> = reply.and_then(|reply| serde_json::from_slice(&reply.body).ok());
+    let location = reply.and_then(|reply| reply.header("location")).and_then(|it| url::Url::parse(it).ok());
+    let code = location.and_then(|url| url.query_pairs().find(|(name, _)| name == "code").map(|(_, code)| code.into_owned()));
+    trace::exchange(&json!({"authorization": authorization, "code": code, "body": body}));
+}
+
+fn exchange_bytes(emulator: &Emulator, bytes: &[u8], ends: bool) -> Option<Reply> {
     let address = emulator.url().replace("http://", "");
     let mut stream = TcpStream::connect(address).expect("the emulator listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a time limit");

@@ -9,7 +9,7 @@ use std::{
 
 use amplitude_sdk::server::oauth::{AuthError, open_browser};
 
-use crate::trace::{self, Shown as _};
+use crate::{shown::Shown as _, trace};
 
 /// Run by the tests below in a process of its own, because the browser is named by the environment.
 #[test]

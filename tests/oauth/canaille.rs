@@ -9,7 +9,7 @@ use amplitude_sdk::server::{
 use crate::{
     flow::{parameter, redirect},
     server::Server,
-    trace::Shown as _,
+    shown::Shown as _,
 };
 
 fn scopes() -> ScopeSet {

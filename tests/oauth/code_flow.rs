@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::{
     flow::{app_of, consent, parameter, public, read_and_stay, real_app, redirect, stub_app, stub_tokens},
     server::{REDIRECT, Server},
+    shown::Shown as _,
     stub::{Reply, Stub, token},
-    trace::Shown as _,
 };
 
 fn rejected(error: &AuthError) -> CallbackFault {

@@ -138,7 +138,7 @@ async fn export(client: &Client<ProjectBearer>) -> Result<Vec<String>, Error> {
 }
 
 fn auth_error(error: &Error) -> &AuthError {
-    std::error::Error::source(error).and_then(|source| source.downcast_ref()).unwrap_or_else(|| panic!("{error:?}"))
+    error.auth_error().unwrap_or_else(|| panic!("{error:?}"))
 }
 
 async fn buy(emulator: &Emulator) {

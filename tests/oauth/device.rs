@@ -14,8 +14,8 @@ use url::Url;
 use crate::{
     device_answers::{DEVICE, TOKEN, app},
     server::{Registered, Server},
+    shown::Shown as _,
     stub::{Reply, Seen, Stub},
-    trace::Shown as _,
 };
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";

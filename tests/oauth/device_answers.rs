@@ -19,8 +19,8 @@ use amplitude_sdk::{
 use serde_json::{Value, json};
 
 use crate::{
+    shown::Shown as _,
     stub::{Reply, Stub},
-    trace::Shown as _,
 };
 
 pub(crate) const DEVICE: &str = "/v1/auth/device-authorization";

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     server::Server,
+    shown::Shown as _,
     stub::{Reply, Seen, Stub},
-    trace::Shown as _,
 };
 
 const WELL_KNOWN: &str = "/.well-known/oauth-authorization-server";

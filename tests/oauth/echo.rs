@@ -19,10 +19,11 @@ use serde_json::{Value, json};
 use crate::{
     device_answers::DEVICE,
     flow::{redirect, secret, stub_tokens},
-    sentinels::{Search, all_of},
+    outcome::all_of,
     server::REDIRECT,
+    shown::Shown as _,
     stub::{Reply, Seen, Stub},
-    trace::Shown as _,
+    trace::sentinels::Search,
 };
 
 const STATUSES: [u16; 5] = [400, 401, 429, 302, 200];

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{
     server::{REDIRECT, Registered, Server},
+    shown::Shown as _,
     stub::Stub,
-    trace::Shown as _,
 };
 
 pub(crate) fn redirect() -> RedirectUri {

@@ -10,7 +10,7 @@ use std::{
 
 use amplitude_sdk::server::oauth::{AuthError, CallbackFault, Loopback, LoopbackHost, LoopbackListener, Stage};
 
-use crate::trace::{self, Shown as _};
+use crate::{shown::Shown as _, trace};
 
 /// What a test waits for at most; a passing test never comes near it.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use url::Url;
 
-use crate::{listener::say, server::Server, trace::Shown as _};
+use crate::{listener::say, server::Server, shown::Shown as _};
 
 /// An application of a user's machine, which the server lets listen at any port of its redirect URI (RFC 8252 §7.3).
 async fn app(server: &Server, redirect: &str, hint: Option<&str>) -> OAuthApp {

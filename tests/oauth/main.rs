@@ -18,17 +18,20 @@ mod echo;
 mod flow;
 mod listener;
 mod login;
+#[path = "../trace/outcome.rs"]
+mod outcome;
 mod processes;
 mod refresh;
 mod registration;
 mod revocation;
 mod secrets;
-#[path = "../client/sentinels.rs"]
-mod sentinels;
 mod server;
 mod settings;
+mod shown;
 mod stores;
 mod stub;
 mod tokens;
+#[path = "../trace/mod.rs"]
 mod trace;
 mod transport;
+mod whole;

@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 use crate::{
     flow::{app_of, consent, public, read_and_stay, real_app, secret, stub_app, stub_tokens},
     server::Server,
+    shown::Shown as _,
     stores::block_on,
     stub::{Reply, Stub, token},
-    trace::Shown as _,
 };
 
 fn now() -> u64 {

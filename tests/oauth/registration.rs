@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::{
     flow::{app_of, consent, read_and_stay, redirect},
     server::{REDIRECT, Server},
+    shown::Shown as _,
     stub::{Reply, Seen, Stub},
-    trace::Shown as _,
 };
 
 fn wanted() -> ClientRegistration {

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::{
     flow::{consent, public, read_and_stay, real_app, secret, stub_app, stub_tokens},
     server::Server,
+    shown::Shown as _,
     stub::{Reply, Stub, token},
-    trace::Shown as _,
 };
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use amplitude_sdk::server::oauth::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::trace::{self, Shown as _};
+use crate::{shown::Shown as _, trace};
 
 fn key() -> StoreKey {
     StoreKey::new("https://mcp.example.com", "demo")

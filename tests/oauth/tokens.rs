@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use crate::{
     flow::{app_of, consent, public, read_and_stay, real_app, secret, stub_app, stub_tokens},
     server::Server,
+    shown::Shown as _,
     stub::{Reply, Stub, token},
-    trace::Shown as _,
 };
 
 async fn answered(body: Value) -> Result<TokenSet, AuthError> {

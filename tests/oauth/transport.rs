@@ -12,8 +12,8 @@ use serde_json::json;
 use crate::{
     authority::{Authority, Identity},
     flow::{public, stub_app, stub_tokens},
+    shown::Shown as _,
     stub::{Reply, Stub, token},
-    trace::Shown as _,
 };
 
 #[tokio::test]

@@ -21,6 +21,11 @@ mod others;
 #[expect(dead_code, reason = "the client's own tests use the rest")]
 mod support;
 
+/// Where what passed is searched for secrets; there are none here.
+mod trace {
+    pub(crate) fn exchange(_: &serde_json::Value) {}
+}
+
 use std::{
     future::IntoFuture,
     sync::mpsc::{Receiver, channel},

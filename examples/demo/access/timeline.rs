@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use amplitude_sdk::server::{AuthEvent, AuthObserver, ScopeSet, ScopeUsage};
+use amplitude_sdk::server::{AuthEvent, AuthObserver, ScopeMonitor, ScopeSet};
 use serde::Serialize;
 
 use super::session::lock;
@@ -53,12 +53,12 @@ impl Timeline {
 pub(super) struct Listener {
     timeline: Timeline,
     /// Which scopes are used.
-    pub(super) usage: ScopeUsage,
+    pub(super) usage: ScopeMonitor,
 }
 
 impl Listener {
     pub(super) fn new(timeline: &Timeline) -> Self {
-        Self { timeline: timeline.clone(), usage: ScopeUsage::new() }
+        Self { timeline: timeline.clone(), usage: ScopeMonitor::new() }
     }
 }
 

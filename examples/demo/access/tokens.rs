@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    error::Error as _,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -56,7 +55,7 @@ impl Grant {
         let oauth = OAuth::new(tokens.clone());
         let bearer = ProjectBearer::new(oauth.clone(), scope_of_events());
         let events = Client::with_options(bearer, options(amplitude, &listener)).map_err(AuthError::System)?;
-        let account = Client::with_options(oauth, options(amplitude, &listener)).map_err(AuthError::System)?;
+        let account = events.with_credential(oauth);
         let amplitude = amplitude.to_owned();
         Ok(Self { asked, granted, tokens, store, listener, amplitude, events, account })
     }
@@ -98,9 +97,10 @@ impl Grant {
 
     /// Uses a token that was given up, to see what it still opens. Whatever is wrong with the call itself is the error.
     async fn try_again(&self, lease: Lease) -> Result<String, Error> {
-        let hosts = self.amplitude.parse::<axum::http::Uri>().ok().and_then(|url| url.host().map(str::to_owned));
-        let token = StaticToken::new(lease.token, Region::Us).host(hosts.unwrap_or_default());
-        let client = Client::with_options(OAuth::new(token), options(&self.amplitude, &self.listener))?;
+        let url = self.amplitude.parse::<axum::http::Uri>().ok();
+        let host = url.as_ref().and_then(|url| url.host()).unwrap_or_default();
+        let token = StaticToken::new(lease.token, Region::Us).host(host)?;
+        let client = self.account.with_credential(OAuth::new(token));
         Ok(match client.context().await {
             Ok(_) => "Tried once more, the old token still opens what it opened.".to_owned(),
             Err(error) if error.kind() == ErrorKind::Unauthorized => {
@@ -194,8 +194,7 @@ fn granted(session: &Option<Arc<Session>>) -> Option<(Arc<Session>, Arc<Grant>)>
 
 /// Why a call did not do, and what to do where the server has forgotten this application.
 fn refused(error: &Error) -> Response {
-    let source = error.source().and_then(|source| source.downcast_ref());
-    if !matches!(source, Some(AuthError::ClientRejected { .. })) {
+    if !matches!(error.auth_error(), Some(AuthError::ClientRejected { .. })) {
         return failed(error, StatusCode::FORBIDDEN);
     }
     let hint = "Was the emulator started anew? Then it has forgotten this program: revoke, and ask again.";

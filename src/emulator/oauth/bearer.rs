@@ -61,6 +61,11 @@ impl OAuth {
         self.challenge(region, "invalid_token", text, None)
     }
 
+    /// Of a credential that is no token of OAuth.
+    pub(super) fn ended(&self, region: Region, text: &'static str) -> Challenge {
+        self.challenge(region, "invalid_token", text, None)
+    }
+
     pub(super) fn insufficient(&self, region: Region, scope: &str) -> Challenge {
         self.challenge(region, "insufficient_scope", "The access token was not granted this", Some(scope))
     }

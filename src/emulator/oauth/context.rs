@@ -26,7 +26,10 @@ pub(super) fn context(state: &mut State, asked: &Asked) -> Answer {
             })
             .map_err(|refused| oauth.invalid(region, &refused)),
         Presented::PersonalAccessToken(_) => match presented.find(&state.credentials, region) {
-            Some(token) => Ok((oauth.options.login_id.as_str(), "pat", &token.scopes)),
+            Some(token) => match state.state_of(token.secret()).refusal() {
+                None => Ok((oauth.options.login_id.as_str(), "pat", &token.scopes)),
+                Some(text) => Err(oauth.ended(region, text)),
+            },
             None => Err(oauth.invalid(region, &super::Refused::Unknown)),
         },
         _ => Err(oauth.malformed(region)),

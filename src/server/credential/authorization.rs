@@ -24,12 +24,18 @@ pub struct Target<'a> {
 #[derive(Debug)]
 pub struct Authorization {
     pub(in crate::server) kind: CredentialKind,
-    pub(in crate::server) fingerprint: Fingerprint,
-    /// Of the secret at its source, or of the token at its provider.
-    pub(super) version: u64,
+    pub(in crate::server) tried: Tried,
     /// What the credential has for this call, where it is not the API that names it.
     pub(in crate::server) scope: Option<Scope>,
     carried: Carried,
+}
+
+/// Which secret an attempt had, without it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried {
+    pub(in crate::server) fingerprint: Fingerprint,
+    /// Of the secret at its source, or of the token at its provider.
+    pub(super) version: u64,
 }
 
 #[derive(Debug)]
@@ -48,13 +54,12 @@ enum Carried {
 
 impl Authorization {
     pub(in crate::server) fn nothing(kind: CredentialKind, public: &str) -> Self {
-        Self { kind, fingerprint: Fingerprint::of(public), version: 0, scope: None, carried: Carried::Nothing }
+        Self { kind, tried: Tried::of(public, 0), scope: None, carried: Carried::Nothing }
     }
 
     /// `Api-Key` with a key that is public.
     pub(super) fn public_api_key(kind: CredentialKind, key: SecretText) -> Self {
-        let fingerprint = Fingerprint::of(key.expose());
-        Self { kind, fingerprint, version: 0, scope: None, carried: Carried::ApiKey(key) }
+        Self { kind, tried: Tried::of(key.expose(), 0), scope: None, carried: Carried::ApiKey(key) }
     }
 
     pub(super) fn basic(kind: CredentialKind, user: &str, held: Held) -> Self {
@@ -75,13 +80,12 @@ impl Authorization {
 
     #[cfg(feature = "oauth")]
     pub(super) fn token(kind: CredentialKind, scope: Option<Scope>, token: AccessToken, generation: u64) -> Self {
-        let fingerprint = Fingerprint::of(token.expose());
-        Self { kind, fingerprint, version: generation, scope, carried: Carried::Bearer(token) }
+        Self { kind, tried: Tried::of(token.expose(), generation), scope, carried: Carried::Bearer(token) }
     }
 
     fn of(kind: CredentialKind, held: Held, carry: impl FnOnce(SecretText) -> Carried) -> Self {
-        let Held { secret, fingerprint, version } = held;
-        Self { kind, fingerprint, version, scope: None, carried: carry(secret) }
+        let Held { secret, tried } = held;
+        Self { kind, tried, scope: None, carried: carry(secret) }
     }
 
     /// Adds it to a request's headers, marked so that no log of the HTTP stack shows it.
@@ -109,8 +113,19 @@ impl Authorization {
 #[derive(Debug)]
 pub(in crate::server) struct Held {
     pub(in crate::server) secret: SecretText,
-    pub(super) fingerprint: Fingerprint,
-    pub(super) version: u64,
+    pub(in crate::server) tried: Tried,
+}
+
+impl Held {
+    pub(super) fn new(secret: SecretText, version: u64) -> Self {
+        Self { tried: Tried::of(secret.expose(), version), secret }
+    }
+}
+
+impl Tried {
+    fn of(text: &str, version: u64) -> Self {
+        Self { fingerprint: Fingerprint::of(text), version }
+    }
 }
 
 #[cfg(test)]
@@ -118,8 +133,7 @@ mod tests {
     use super::*;
 
     fn held() -> Held {
-        let secret = SecretText::new("sentinel").unwrap();
-        Held { fingerprint: Fingerprint::of(secret.expose()), secret, version: 0 }
+        Held::new(SecretText::new("sentinel").unwrap(), 0)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{error::Error as StdError, fmt};
 use super::CredentialKind;
 use crate::{Error, ErrorKind, server::ScopeSet};
 
-/// Why a call was not allowed: what [`std::error::Error::source`] of an [`Error`] of kind [`ErrorKind::Unauthorized`] is.
+/// Why a call was not allowed: the [`Error::credential_error`] of an [`Error`] of kind [`ErrorKind::Unauthorized`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CredentialError {
@@ -114,7 +114,7 @@ impl fmt::Display for CredentialError {
             }
             Self::Refused { kind, why: Refusal::Unknown, host } => write!(
                 f,
-                "{host} does not take {kind}: compare it with what is shown ({}), whole and without white space; if it was revoked or \
+                "{host} does not take {kind}: compare with what is shown ({}), whole and without white space; if it was revoked or \
                  replaced, use the new one; and check the region, because keys of an EU project work on EU hosts only",
                 kind.place()
             ),
@@ -141,7 +141,7 @@ impl StdError for CredentialError {}
 impl From<CredentialError> for Error {
     fn from(error: CredentialError) -> Self {
         let refuses = if let CredentialError::Refused { .. } = error { "the server refuses the credential: " } else { "" };
-        Self::new(ErrorKind::Unauthorized, [refuses, &error.to_string()].concat()).with_source(error)
+        Self::new(ErrorKind::Unauthorized, [refuses, &error.to_string()].concat()).speaking_for(error)
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
         for (text, said) in texts.iter().zip(["has expired: get a new one", "was revoked", "set the region", "EU hosts only"]) {
             assert!(text.contains(said), "{text}");
         }
-        let kinds = [(CredentialKind::OAuth, "get a new one (a new login"), (CredentialKind::ScimKey, "compare it with")];
+        let kinds = [(CredentialKind::OAuth, "get a new one (a new login"), (CredentialKind::ScimKey, "compare with")];
         for (kind, said) in kinds {
             let text = CredentialError::Refused { kind, why: Refusal::Unknown, host: "h".to_owned() }.to_string();
             assert!(text.contains(said), "{text}");

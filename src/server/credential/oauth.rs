@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Authorization, CanBearer, CanExport, CanVerify, Credential, CredentialKind, Probe, Sealed, Target, rotating::Rotating,
+    Authorization, CanBearer, CanExport, CanVerify, Credential, CredentialKind, Probe, Sealed, Target, Tried, rotating::Rotating,
     token::CONTEXT,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     server::{
         AccessToken, AuthEvent, BoxFuture, Expose as _, Scope, ScopeSet, SecretSource,
         env::{Environment, from_environment},
-        oauth::{AuthError, Lease, TokenProvider},
+        oauth::{AuthError, Lease, TokenProvider, host_name},
     },
 };
 
@@ -56,7 +56,7 @@ impl OAuth {
     }
 
     /// A token, or another one than that which the server refused; `None`: there is no other.
-    async fn lease(&self, target: Target<'_>, refused: &[Authorization]) -> Result<Option<Lease>> {
+    async fn lease(&self, target: Target<'_>, refused: &[Tried]) -> Result<Option<Lease>> {
         http::check_url("url", target.url)?;
         let host = target.url.host_str().unwrap_or_default();
         if !self.0.is_for(host) {
@@ -81,11 +81,7 @@ impl fmt::Debug for OAuth {
 }
 
 impl Sealed for OAuth {
-    fn authorization<'a>(
-        &'a self,
-        target: Target<'a>,
-        refused: &'a [Authorization],
-    ) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         Box::pin(async move {
             let lease = self.lease(target, refused).await?;
             Ok(lease.map(|lease| Authorization::token(CredentialKind::OAuth, None, lease.token, lease.generation)))
@@ -114,7 +110,7 @@ impl CanVerify for OAuth {}
 /// let read_events = Scope::new("your-scope-that-reads-events")?;
 /// let token = StaticToken::new(AccessToken::new("fake-access-token")?, Region::Us)
 ///     .granting([read_events.clone()])
-///     .host("amplitude.com");
+///     .host("amplitude.com")?;
 /// let client = Client::new(ProjectBearer::new(OAuth::new(token), read_events))?;
 /// # let _ = client;
 /// # Ok::<(), amplitude_sdk::Error>(())
@@ -134,11 +130,7 @@ impl ProjectBearer {
 }
 
 impl Sealed for ProjectBearer {
-    fn authorization<'a>(
-        &'a self,
-        target: Target<'a>,
-        refused: &'a [Authorization],
-    ) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         Box::pin(async move {
             // The token first: before there is one, nobody knows what was granted.
             let lease = self.oauth.lease(target, refused).await?;
@@ -194,10 +186,12 @@ impl StaticToken {
     }
 
     /// One more host that it may be sent to, without a port, e.g. that of an own proxy.
-    #[must_use]
-    pub fn host(mut self, host: impl Into<String>) -> Self {
-        self.hosts.push(host.into().to_ascii_lowercase());
-        self
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Invalid`] for what is no host's name, e.g. with a scheme or a port.
+    pub fn host(mut self, host: &str) -> Result<Self> {
+        self.hosts.push(host_name(host)?);
+        Ok(self)
     }
 
     /// The scopes that it was granted: nobody else knows them.
@@ -212,7 +206,7 @@ impl StaticToken {
         let mut read = Self::of(token, environment.region()?.unwrap_or_default());
         if let Some(url) = environment.text("AMPLITUDE_BASE_URL")? {
             let url = http::parse_url("AMPLITUDE_BASE_URL", &url)?;
-            read = read.host(url.host_str().unwrap_or_default());
+            read.hosts.extend(url.host_str().map(str::to_owned));
         }
         if let Some(scopes) = environment.text("AMPLITUDE_OAUTH_SCOPES")? {
             let scopes: Result<ScopeSet> = scopes.parse();

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Authorization, CanVerify, Credential, CredentialKind, Probe, Sealed, Target, key::keys, rotating::Rotating};
+use super::{Authorization, CanVerify, Credential, CredentialKind, Probe, Sealed, Target, Tried, key::keys, rotating::Rotating};
 use crate::{
     ProjectKey, Result,
     server::{
@@ -112,11 +112,7 @@ fn check(text: &str) -> Result<()> {
 }
 
 impl Sealed for OrgPair {
-    fn authorization<'a>(
-        &'a self,
-        target: Target<'a>,
-        refused: &'a [Authorization],
-    ) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         let carry = |held| Authorization::basic(CredentialKind::OrgPair, self.key.as_str(), held);
         Box::pin(self.secret.authorize(target, refused, carry))
     }

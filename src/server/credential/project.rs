@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Authorization, BodySecret, CanExport, CanIngest, CanVerify, Credential, CredentialKind, Probe, Sealed, Target, only,
+    Authorization, BodySecret, CanExport, CanIngest, CanVerify, Credential, CredentialKind, Probe, Sealed, Target, Tried, only,
     rotating::Rotating,
 };
 use crate::{
@@ -79,11 +79,7 @@ fn check(text: &str) -> Result<()> {
 }
 
 impl Sealed for ProjectPair {
-    fn authorization<'a>(
-        &'a self,
-        target: Target<'a>,
-        refused: &'a [Authorization],
-    ) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         match target.api {
             // Ingestion reads the key from the body alone, and fails of no secret that cannot be read.
             Api::Ingestion => self.key.authorization(target, refused),
@@ -115,7 +111,7 @@ impl CanIngest for ProjectPair {
 }
 
 impl Sealed for ProjectKey {
-    fn authorization<'a>(&'a self, _: Target<'a>, refused: &'a [Authorization]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, _: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         only(|| Authorization::nothing(CredentialKind::ProjectKey, self.as_str()), refused)
     }
 
@@ -164,11 +160,7 @@ impl ProfileKey {
 from_environment!(ProfileKey, "AMPLITUDE_SECRET_KEY");
 
 impl Sealed for ProfileKey {
-    fn authorization<'a>(
-        &'a self,
-        target: Target<'a>,
-        refused: &'a [Authorization],
-    ) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         Box::pin(self.0.authorize(target, refused, |held| Authorization::api_key(CredentialKind::ProfileKey, held)))
     }
 

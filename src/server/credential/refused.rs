@@ -64,13 +64,11 @@ impl Refused<'_> {
 
 /// Whether an error says that the server knows the credential, and only does not let it do what was asked.
 pub(in crate::server) fn is_known(error: &Error) -> bool {
-    use std::error::Error as _;
-    let Some(source) = error.source() else { return false };
     #[cfg(feature = "oauth")]
-    if let Some(crate::server::oauth::AuthError::InsufficientScope { .. }) = source.downcast_ref() {
+    if let Some(crate::server::oauth::AuthError::InsufficientScope { .. }) = error.auth_error() {
         return true;
     }
-    matches!(source.downcast_ref(), Some(CredentialError::Forbidden { .. } | CredentialError::InsufficientScope { .. }))
+    matches!(error.credential_error(), Some(CredentialError::Forbidden { .. } | CredentialError::InsufficientScope { .. }))
 }
 
 #[cfg(feature = "oauth")]

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Authorization, Target, authorization::Held};
+use super::{Authorization, Target, Tried, authorization::Held};
 use crate::{
     Error, Result,
     promise::lock,
@@ -37,10 +37,10 @@ enum Origin {
 
 #[derive(Default)]
 struct State {
-    /// The version that was used last, to notice a new one.
-    version: Option<u64>,
-    /// The version that the server did not know, and when that was.
-    inactive: Option<(u64, Duration)>,
+    /// The newest one so far. Its source may number the same one anew.
+    newest: Option<Fingerprint>,
+    /// The one that the server did not know, and when that was.
+    inactive: Option<(Fingerprint, Duration)>,
 }
 
 impl Rotating {
@@ -59,7 +59,7 @@ impl Rotating {
     }
 
     /// The secret for the next attempt, after those that the server refused; `None`: there is no other one.
-    pub(in crate::server) async fn next(&self, observers: &Observers, refused: &[Authorization]) -> Result<Option<Held>> {
+    pub(in crate::server) async fn next(&self, observers: &Observers, refused: &[Tried]) -> Result<Option<Held>> {
         if refused.len() >= ATTEMPTS {
             return Ok(None);
         }
@@ -89,24 +89,24 @@ impl Rotating {
         Ok(read)
     }
 
-    fn choose(&self, read: VersionedSecret, observers: &Observers, refused: &[Authorization]) -> Option<Held> {
+    fn choose(&self, read: VersionedSecret, observers: &Observers, refused: &[Tried]) -> Option<Held> {
         let VersionedSecret { secret, previous, version } = read;
-        let held = |secret: SecretText| {
-            let fingerprint = Fingerprint::of(secret.expose());
-            Held { secret, fingerprint, version }
-        };
-        let (current, previous) = (held(secret), previous.map(held));
-        let newest = current.fingerprint;
+        let (current, previous) = (Held::new(secret, version), previous.map(|secret| Held::new(secret, version)));
+        let newest = current.tried.fingerprint;
         let now = self.0.clock.now();
         let mut state = lock(&self.0.state);
-        let is_reloaded = state.version.replace(version).is_some_and(|known| known != version);
-        let is_inactive = state.inactive.is_some_and(|(known, since)| known == version && now.saturating_sub(since) < WAY_BACK);
+        let is_reloaded = state.newest.replace(newest).is_some_and(|known| known != newest);
+        let is_inactive = state.inactive.is_some_and(|(known, since)| known == newest && now.saturating_sub(since) < WAY_BACK);
         let order = if is_inactive { [previous, Some(current)] } else { [Some(current), previous] };
-        let is_new = |held: &Held| refused.iter().all(|it| it.fingerprint != held.fingerprint);
+        let is_new = |held: &Held| refused.iter().all(|it| it.fingerprint != held.tried.fingerprint);
         let chosen = order.into_iter().flatten().find(is_new);
-        let falls_back = !is_inactive && chosen.as_ref().is_some_and(|held| held.fingerprint != newest);
+        let is_newest = chosen.as_ref().map(|held| held.tried.fingerprint == newest);
+        let falls_back = !is_inactive && is_newest == Some(false);
         if falls_back {
-            state.inactive = Some((version, now));
+            state.inactive = Some((newest, now));
+        } else if is_newest == Some(true) {
+            // The one before goes no more: it is the new one's turn from now on.
+            state.inactive = None;
         }
         drop(state);
         if is_reloaded {
@@ -129,7 +129,7 @@ impl Rotating {
     pub(in crate::server) async fn authorize(
         &self,
         target: Target<'_>,
-        refused: &[Authorization],
+        refused: &[Tried],
         carry: impl FnOnce(Held) -> Authorization,
     ) -> Result<Option<Authorization>> {
         Ok(self.next(target.observers, refused).await?.map(carry))

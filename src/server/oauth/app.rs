@@ -274,7 +274,10 @@ impl fmt::Debug for OAuthApp {
 /// Scopes, of which there must be one.
 pub(super) fn at_least_one(scopes: ScopeSet) -> Result<ScopeSet, AuthError> {
     if scopes.is_empty() {
-        return Err(AuthError::Invalid(Error::at("scopes", "there is none; name those that your calls need")));
+        return Err(AuthError::Invalid(Error::at(
+            "scopes",
+            "there is none; name those that your calls need (`AMPLITUDE_OAUTH_SCOPES`)",
+        )));
     }
     Ok(scopes)
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Error,
-    server::{AuthEvent, ClientSecret, Expose as _, Fingerprint, SecretSource, SecretText},
+    server::{AuthEvent, ClientSecret, SecretSource, SecretText, credential::Rotating},
 };
 
 /// A client as an authorization server knows it: an application, a tool, a service account.
@@ -43,19 +43,13 @@ pub enum ClientAuth {
     SecretBasic(OAuthSecret),
 }
 
-/// A client's secret, or where it is read anew when the server refuses it.
+/// A client's secret, or where it is read anew when the server refuses it. Clones share what they know of it.
 #[derive(Clone)]
-pub struct OAuthSecret(Kind);
-
-#[derive(Clone)]
-enum Kind {
-    Fixed(ClientSecret),
-    Source(Arc<dyn SecretSource>),
-}
+pub struct OAuthSecret(Rotating);
 
 impl OAuthSecret {
     /// Asks the source before each request. When the server refuses the secret (`invalid_client`), the source is to look again, and the request
-    /// is repeated once: with the new secret, or with the one before where the source gives it and the server does not know the new one yet.
+    /// is repeated: with the new secret, and with the one before where the source gives it and the server does not know the new one yet.
     pub fn from_source(source: impl SecretSource) -> Self {
         Self::from(Arc::new(source) as Arc<dyn SecretSource>)
     }
@@ -63,22 +57,19 @@ impl OAuthSecret {
 
 impl From<ClientSecret> for OAuthSecret {
     fn from(secret: ClientSecret) -> Self {
-        Self(Kind::Fixed(secret))
+        Self(Rotating::given(&secret))
     }
 }
 
 impl From<Arc<dyn SecretSource>> for OAuthSecret {
     fn from(source: Arc<dyn SecretSource>) -> Self {
-        Self(Kind::Source(source))
+        Self(Rotating::from_source(source, |text| ClientSecret::new(text).map(drop)))
     }
 }
 
 impl fmt::Debug for OAuthSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
-            Kind::Fixed(_) => "OAuthSecret(fixed)",
-            Kind::Source(_) => "OAuthSecret(source)",
-        })
+        f.debug_tuple("OAuthSecret").field(&self.0).finish()
     }
 }
 
@@ -87,7 +78,7 @@ impl fmt::Debug for OAuthSecret {
 pub(crate) struct Proof<'a> {
     /// `None`: the server puts its own in.
     pub(crate) client_id: Option<&'a str>,
-    pub(crate) secret: Option<&'a ClientSecret>,
+    pub(crate) secret: Option<&'a SecretText>,
     pub(crate) in_header: bool,
 }
 
@@ -135,60 +126,29 @@ impl OAuthClient {
         Self { id: self.id.clone(), auth }
     }
 
-    /// Makes a request with the secret as it is now, and a second one where that is refused and there is another secret. Whatever is answered
+    /// Makes a request with the secret as it is now, and further ones where that is refused and there is another secret. Whatever is answered
     /// then is the answer.
     pub(crate) async fn ask(&self, http: &OAuthHttp, endpoint: &Url, asked: &Asked<'_>) -> Result<Answer, AuthError> {
-        let (OAuthSecret(secret), in_header) = match &self.auth {
-            ClientAuth::Public => {
-                let proof = Proof { client_id: self.id(), secret: None, in_header: false };
-                return wire::ask(http, endpoint, proof, asked).await;
+        let mut proof = Proof { client_id: self.id(), secret: None, in_header: false };
+        let OAuthSecret(secret) = match &self.auth {
+            ClientAuth::Public => return wire::ask(http, endpoint, proof, asked).await,
+            ClientAuth::SecretPost(secret) => secret,
+            ClientAuth::SecretBasic(secret) => {
+                proof.in_header = true;
+                secret
             }
-            ClientAuth::SecretPost(secret) => (secret, false),
-            ClientAuth::SecretBasic(secret) => (secret, true),
         };
-        let source = match secret {
-            Kind::Fixed(secret) => return self.ask_with(secret, in_header, http, endpoint, asked).await,
-            Kind::Source(source) => source,
-        };
-        let first = source.current().await.map_err(AuthError::Secret)?;
-        let first_secret = client_secret(&first.secret)?;
-        let refused = self.ask_with(&first_secret, in_header, http, endpoint, asked).await?;
-        if !refused.rejects_client() {
-            return Ok(refused);
+        let (mut refused, mut refusal) = (Vec::new(), None);
+        while let Some(held) = secret.next(http.observers(), &refused).await.map_err(AuthError::Secret)? {
+            let answer = wire::ask(http, endpoint, Proof { secret: Some(&held.secret), ..proof }, asked).await?;
+            if !answer.rejects_client() {
+                return Ok(answer);
+            }
+            http.observers().tell(&AuthEvent::CredentialRefused { fingerprint: held.tried.fingerprint });
+            refused.push(held.tried);
+            refusal = Some(answer);
         }
-        source.invalidate(first.version);
-        let now = source.current().await.map_err(AuthError::Secret)?;
-        let secret = client_secret(&now.secret)?;
-        let fingerprint = Fingerprint::of(secret.expose());
-        if secret.expose() != first_secret.expose() {
-            http.observers().tell(&AuthEvent::SecretReloaded { source: source.name(), fingerprint });
-            return self.ask_with(&secret, in_header, http, endpoint, asked).await;
-        }
-        let Some(previous) = &now.previous else { return Ok(refused) };
-        let answer = self.ask_with(&client_secret(previous)?, in_header, http, endpoint, asked).await?;
-        if !answer.rejects_client() {
-            http.observers().tell(&AuthEvent::SecretNotYetActive { fingerprint });
-        }
-        Ok(answer)
+        // There is always one to begin with, and each that was refused has left its answer.
+        refusal.ok_or(AuthError::Invalid(Error::invalid(&["client secret: there is none"])))
     }
-
-    async fn ask_with(
-        &self,
-        secret: &ClientSecret,
-        in_header: bool,
-        http: &OAuthHttp,
-        endpoint: &Url,
-        asked: &Asked<'_>,
-    ) -> Result<Answer, AuthError> {
-        let proof = Proof { client_id: self.id(), secret: Some(secret), in_header };
-        let answer = wire::ask(http, endpoint, proof, asked).await?;
-        if answer.rejects_client() {
-            http.observers().tell(&AuthEvent::CredentialRefused { fingerprint: Fingerprint::of(secret.expose()) });
-        }
-        Ok(answer)
-    }
-}
-
-fn client_secret(text: &SecretText) -> Result<ClientSecret, AuthError> {
-    ClientSecret::new(text.expose()).map_err(AuthError::Secret)
 }

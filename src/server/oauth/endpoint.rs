@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use url::{Host, Url};
 
 use super::AuthError;
-use crate::{Error, platform::http};
+use crate::{Error, Result, platform::http};
 
 /// What the endpoints of an issuer may be, and the issuers of a resource.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,12 @@ pub(super) fn https_or_loopback(what: &'static str, text: &str) -> Result<Url, A
         Err(_) if url.scheme() == "http" => Err(AuthError::Insecure { what }),
         Err(error) => Err(AuthError::Invalid(error)),
     }
+}
+
+/// Reads the name of a host that tokens may be sent to.
+pub(crate) fn host_name(text: &str) -> Result<String> {
+    let host = Host::parse(text).map_err(|_| Error::at("host", "is not the name of one, without scheme, port and path"))?;
+    Ok(host.to_string())
 }
 
 fn invalid(what: &'static str, problem: &str) -> AuthError {

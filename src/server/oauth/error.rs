@@ -163,7 +163,11 @@ impl AuthError {
     /// Whether the same call can succeed later without a change.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Transient { .. } | Self::Store(StoreFault::Locked | StoreFault::Conflict, _))
+        match self {
+            Self::Transient { .. } | Self::Store(StoreFault::Locked | StoreFault::Conflict, _) => true,
+            Self::Secret(error) | Self::System(error) => error.is_retryable(),
+            _ => false,
+        }
     }
 
     /// What kind of [`Error`] it becomes in a client's call.
@@ -292,6 +296,7 @@ impl From<AuthError> for Error {
             AuthError::Transient { retry_after, .. } => *retry_after,
             _ => None,
         };
-        Self::new(error.kind(), error.to_string()).with_retry_after(retry_after).with_source(error)
+        let made = Self::new(error.kind(), error.to_string());
+        made.with_retryable(error.is_retryable()).with_retry_after(retry_after).speaking_for(error)
     }
 }

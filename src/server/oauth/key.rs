@@ -8,7 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::AuthError;
-use crate::{Error, Result, platform};
+use crate::{Error, platform};
 
 const KEY_LEN: usize = 32;
 
@@ -20,7 +20,7 @@ const KEY_LEN: usize = 32;
 /// // As `openssl rand -base64 32` or `openssl rand -hex 32` prints one.
 /// let key = EncryptionKey::parse("00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n")?;
 /// assert_eq!(format!("{key:?}"), "EncryptionKey(redacted)");
-/// # Ok::<(), amplitude_sdk::Error>(())
+/// # Ok::<(), amplitude_sdk::server::oauth::AuthError>(())
 /// ```
 #[derive(Clone)]
 pub struct EncryptionKey(Zeroizing<Vec<u8>>);
@@ -35,11 +35,11 @@ impl EncryptionKey {
     /// A key from text: 64 hexadecimal digits, or base64 (either alphabet, padded or not). White space around it does not count.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Invalid`] for text that is not 32 bytes in one of these forms; the text is not in it.
-    pub fn parse(text: &str) -> Result<Self> {
+    /// [`AuthError::Invalid`] for text that is not 32 bytes in one of these forms; the text is not in it.
+    pub fn parse(text: &str) -> Result<Self, AuthError> {
         let text = text.trim().trim_end_matches('=').as_bytes();
         let bits: u32 = if text.len() == 2 * KEY_LEN { 4 } else { 6 };
-        let invalid = || Error::invalid(&["encryption key: is not 32 bytes in base64 or hexadecimal digits"]);
+        let invalid = || AuthError::Invalid(Error::at("encryption key", "is not 32 bytes in base64 or hexadecimal digits"));
         if bits == 6 && text.len() != (KEY_LEN * 8).div_ceil(6) {
             return Err(invalid());
         }

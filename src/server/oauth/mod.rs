@@ -1,7 +1,7 @@
 //! OAuth 2.0: delegated access, for applications that act for a user who consented, and for service accounts.
 //!
 //! Source of the facts about Amplitude's own servers: "Amplitude MCP Server", "MCP service accounts" and "Developer API",
-//! amplitude.com/docs, and the metadata that those servers publish.
+//! amplitude.com/docs, read 2026-03-13, and the metadata that those servers publish, as others captured it on 2026-09-19.
 
 mod app;
 #[cfg(feature = "open-browser")]
@@ -58,4 +58,4 @@ pub use self::{
     store::{EncryptedTokenStore, FileTokenStore, MemoryTokenStore, StoredTokens},
     token::{Lease, StoreGuard, StoreKey, TokenProvider, TokenSet, TokenStore},
 };
-pub(crate) use self::{http::Answer, token::TokenEndpoint, token_answer::TokenAnswer};
+pub(crate) use self::{endpoint::host_name, http::Answer, token::TokenEndpoint, token_answer::TokenAnswer};

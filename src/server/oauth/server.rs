@@ -10,7 +10,7 @@ use super::{
     endpoint::{self, Rules},
 };
 use crate::{
-    Error, Region,
+    Region,
     server::{Environment, ScopeSet},
 };
 
@@ -295,12 +295,7 @@ impl AuthorizationServerBuilder {
             endpoint::verbatim("resource", resource)?;
         }
         for host in &mut known.hosts {
-            *host = match url::Host::parse(host) {
-                Ok(host) => host.to_string(),
-                Err(_) => {
-                    return Err(AuthError::Invalid(Error::at("host", "is not the name of one, without scheme, port and path")));
-                }
-            };
+            *host = endpoint::host_name(host).map_err(AuthError::Invalid)?;
         }
         Ok(AuthorizationServer(Arc::new(known)))
     }

@@ -42,8 +42,7 @@ use crate::{
 ///     "AMPLITUDE_OAUTH_REDIRECT_URI" => Some("https://app.example.com/callback".to_owned()),
 ///     "AMPLITUDE_OAUTH_SCOPES" => Some("mcp:read offline_access".to_owned()),
 ///     _ => None,
-/// })
-/// .map_err(AuthError::Invalid)?;
+/// })?;
 /// let app = settings.app(&OAuthOptions::new()).await?;
 /// assert_eq!(app.server().issuer(), "https://mcp.amplitude.com");
 /// let (url, pending) = app.authorize(&settings.redirect()?, settings.scopes)?;
@@ -73,7 +72,11 @@ pub struct OAuthSettings {
 }
 
 impl OAuthSettings {
-    fn read(environment: Environment<'_>) -> Result<Self> {
+    fn read(environment: Environment<'_>) -> Result<Self, AuthError> {
+        Self::read_all(environment).map_err(AuthError::Invalid)
+    }
+
+    fn read_all(environment: Environment<'_>) -> Result<Self> {
         const BASE_URL: &str = "AMPLITUDE_BASE_URL";
         let text = |name| Ok::<_, Error>(environment.text(name)?.map(|text| text.to_string()));
         let scopes = match environment.text("AMPLITUDE_OAUTH_SCOPES")? {
@@ -185,7 +188,13 @@ impl OAuthSettings {
     }
 }
 
-from_environment!(OAuthSettings, "AMPLITUDE_OAUTH_CLIENT_ID", "AMPLITUDE_OAUTH_CLIENT_SECRET", "AMPLITUDE_OAUTH_REDIRECT_URI");
+from_environment!(
+    OAuthSettings,
+    AuthError: "[`AuthError::Invalid`]",
+    "AMPLITUDE_OAUTH_CLIENT_ID",
+    "AMPLITUDE_OAUTH_CLIENT_SECRET",
+    "AMPLITUDE_OAUTH_REDIRECT_URI"
+);
 
 impl OAuthApp {
     /// The application that the environment describes, as [`OAuthSettings`] lists it.
@@ -202,7 +211,7 @@ impl OAuthApp {
     /// # Errors
     /// As [`OAuthSettings::from_env`] and [`OAuthSettings::app`].
     pub async fn from_env() -> Result<Self, AuthError> {
-        OAuthSettings::from_env().map_err(AuthError::Invalid)?.app(&OAuthOptions::new()).await
+        OAuthSettings::from_env()?.app(&OAuthOptions::new()).await
     }
 }
 
@@ -222,7 +231,7 @@ impl ClientCredentials {
     /// # Errors
     /// As [`OAuthSettings::from_env`] and [`OAuthSettings::service_account`].
     pub async fn from_env() -> Result<Self, AuthError> {
-        OAuthSettings::from_env().map_err(AuthError::Invalid)?.service_account(&OAuthOptions::new()).await
+        OAuthSettings::from_env()?.service_account(&OAuthOptions::new()).await
     }
 }
 
@@ -252,7 +261,7 @@ impl fmt::Debug for OAuthSettings {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&str, &str)]) -> Result<OAuthSettings> {
+    fn read(variables: &[(&str, &str)]) -> Result<OAuthSettings, AuthError> {
         OAuthSettings::from_lookup(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned()))
     }
 

@@ -174,7 +174,7 @@ async fn form(
 }
 
 /// RFC 6749 §2.3.1: both are form-encoded before they are joined.
-fn basic(id: &str, secret: &server::ClientSecret) -> HeaderValue {
+fn basic(id: &str, secret: &server::SecretText) -> HeaderValue {
     use base64::prelude::{BASE64_STANDARD, Engine as _};
     let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let pair = BASE64_STANDARD.encode([&encode(id), ":", &encode(secret.expose())].concat());
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn t_b3_id_and_secret_are_form_encoded_before_they_are_joined() {
-        let secret = server::ClientSecret::new("a:b%c+d e\u{e9}").unwrap();
+        let secret = server::SecretText::new("a:b%c+d e\u{e9}").unwrap();
         let value = basic("id:1 x", &secret);
         use base64::prelude::{BASE64_STANDARD, Engine as _};
         let pair = BASE64_STANDARD.decode(value.to_str().unwrap().strip_prefix("Basic ").unwrap()).unwrap();

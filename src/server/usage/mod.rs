@@ -16,7 +16,7 @@ use std::{
 use self::count::History;
 pub use self::{
     report::{CredentialUsage, UsageReport},
-    scopes::{ScopeReport, ScopeUsage},
+    scopes::{ScopeMonitor, ScopeReport},
 };
 use super::{AuthEvent, CredentialKind, Fingerprint, clock::Clock, credential::Authorization, observer::Observers};
 use crate::promise::lock;
@@ -185,7 +185,7 @@ impl Meter {
             monitor: monitor.clone(),
             observers: observers.clone(),
             kind: authorization.kind,
-            fingerprint: authorization.fingerprint,
+            fingerprint: authorization.tried.fingerprint,
         }))
     }
 

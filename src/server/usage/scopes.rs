@@ -16,10 +16,10 @@ use crate::{
 /// for. Clones note together.
 ///
 /// ```
-/// use amplitude_sdk::server::{Options, ScopeUsage, scope};
+/// use amplitude_sdk::server::{Options, ScopeMonitor, scope};
 ///
 /// // What tokens from elsewhere have, nobody else can tell it.
-/// let scopes = ScopeUsage::new().asking([scope::PROJECTS_READ, scope::TAXONOMY_WRITE]);
+/// let scopes = ScopeMonitor::new().asking([scope::PROJECTS_READ, scope::TAXONOMY_WRITE]);
 /// let options = Options::new().observer(scopes.clone());
 /// // After a while:
 /// assert_eq!(scopes.report().unused.to_string(), "projects:read taxonomy:write");
@@ -27,7 +27,7 @@ use crate::{
 /// ```
 #[derive(Clone, Default)]
 #[must_use]
-pub struct ScopeUsage(Arc<Mutex<Noted>>);
+pub struct ScopeMonitor(Arc<Mutex<Noted>>);
 
 #[derive(Default)]
 struct Noted {
@@ -37,7 +37,7 @@ struct Noted {
     unknown: u64,
 }
 
-/// What a [`ScopeUsage`] has noted. Its text is a line for each part.
+/// What a [`ScopeMonitor`] has noted. Its text is a line for each part.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ScopeReport {
@@ -53,7 +53,7 @@ pub struct ScopeReport {
     pub unused: ScopeSet,
 }
 
-impl ScopeUsage {
+impl ScopeMonitor {
     /// Nothing noted yet.
     pub fn new() -> Self {
         Self::default()
@@ -88,7 +88,7 @@ fn add(set: &mut ScopeSet, more: &ScopeSet) {
     }
 }
 
-impl AuthObserver for ScopeUsage {
+impl AuthObserver for ScopeMonitor {
     fn observe(&self, event: &AuthEvent<'_>) {
         let mut noted = lock(&self.0);
         match event {
@@ -111,9 +111,9 @@ impl AuthObserver for ScopeUsage {
     }
 }
 
-impl fmt::Debug for ScopeUsage {
+impl fmt::Debug for ScopeMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ScopeUsage").field(&self.report()).finish()
+        f.debug_tuple("ScopeMonitor").field(&self.report()).finish()
     }
 }
 
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_and_never_needed_is_reported() {
-        let scopes = ScopeUsage::new();
+        let scopes = ScopeMonitor::new();
         let requested = ScopeSet::from([scope::MCP_READ, scope::MCP_WRITE, scope::OFFLINE_ACCESS]);
         let granted = ScopeSet::from([scope::MCP_READ, scope::OFFLINE_ACCESS, scope::FLAGS_READ]);
         scopes.observe(&AuthEvent::TokenIssued {

@@ -141,7 +141,17 @@ fn other_sites_answer_nothing_and_control_nothing() {
     for headers in foreign {
         let reply = answer(&emulator, &page, &allow, headers);
         assert_eq!((reply.status, reply.header("location")), (403, None), "{headers}");
-        for path in ["reset", "faults", "clock", "silence", "oauth/approve", "oauth/consent", "oauth/revoke", "oauth/secret"] {
+        for path in [
+            "reset",
+            "faults",
+            "clock",
+            "silence",
+            "credential",
+            "oauth/approve",
+            "oauth/consent",
+            "oauth/revoke",
+            "oauth/secret",
+        ] {
             let reply = ask(&emulator, &format!("POST /_emulator/{path}"), &format!("{JSON}{headers}"), b"{}");
             assert_eq!(reply.status, 403, "{path} {headers}");
         }

@@ -241,3 +241,40 @@ fn each_credential_is_known_in_its_own_scheme_and_region() {
         assert!(reply.status == 401 && reply.text().contains(words), "{headers}: {}", reply.text());
     }
 }
+
+#[test]
+fn a_credential_ends_when_it_is_told_to() {
+    let pat = "amp_fake0000000000000000000000key";
+    let known = Credential::new(CredentialKind::PersonalAccessToken, pat, Region::Us);
+    let emulator = Emulator::builder().credential(known).oauth(options().consent(Consent::Grant)).start().expect("a free port");
+    let pair = authorization("Basic", &format!("{DEMO_KEY}:{DEMO_SECRET}"));
+    let user = bearer(&format!("PAT={pat}"));
+    let export = "GET /api/2/export?start=20000101T00&end=20000101T00";
+    let set =
+        |headers: &str, body: &str| ask(&emulator, "POST /_emulator/credential", &format!("{JSON}{headers}"), body.as_bytes());
+    for (line, headers, good) in [(export, &pair, 404), ("GET /v1/context", &user, 200)] {
+        assert_eq!(ask(&emulator, line, headers, b"").status, good);
+        for (state, words) in [("expired", "has expired"), ("revoked", "was revoked")] {
+            assert_eq!(set(headers, &format!("{{\"state\": \"{state}\"}}")).status, 204);
+            for line in [line, "GET /_emulator/credential"] {
+                let reply = ask(&emulator, line, headers, b"");
+                assert!(reply.status == 401 && reply.text().contains(words), "{line}: {}", reply.text());
+            }
+        }
+        assert_eq!(set(headers, r#"{"state": "good"}"#).status, 204);
+        assert_eq!(ask(&emulator, line, headers, b"").status, good);
+    }
+    // A token of OAuth has controls of its own, and what is not known cannot end.
+    let token = bearer(text(&tokens(&emulator, "mcp:read"), "access_token"));
+    for headers in [token, authorization("Basic", &format!("{DEMO_KEY}:wrong")), String::new()] {
+        assert_eq!(set(&headers, r#"{"state": "revoked"}"#).status, 404, "{headers}");
+    }
+    for body in ["", "{}", r#"{"state": "gone"}"#, r#"{"state": "good", "more": 1}"#] {
+        assert!((400..500).contains(&set(&pair, body).status), "{body}");
+    }
+    assert_eq!(ask(&emulator, export, &pair, b"").status, 404, "nothing of this did anything");
+    // A fresh start brings all back.
+    set(&pair, r#"{"state": "revoked"}"#);
+    assert_eq!(ask(&emulator, "POST /_emulator/reset", "", b"").status, 204);
+    assert_eq!(ask(&emulator, export, &pair, b"").status, 404);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{AuthError, Reauth, Revocation, StoreFault, TokenSet},
     Engine,
-    caught::caught,
+    contained::caught,
     current::{Current, is_same},
     hold::Work,
 };

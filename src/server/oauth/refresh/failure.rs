@@ -40,7 +40,7 @@ pub(super) fn may_have_been_granted(error: &AuthError) -> bool {
 /// The same error for one of several who waited for it. `wait`: so long nothing new is tried.
 pub(super) fn share(error: &Arc<AuthError>, wait: Option<Duration>) -> AuthError {
     let source = || error.source().map(|_| Box::new(Shared(Arc::clone(error))) as Source);
-    let wrap = |of: &Error| Error::new(of.kind(), of.to_string()).with_source(Shared(Arc::clone(error)));
+    let in_words = |of: &Error| Error::new(of.kind(), of.with_reasons());
     match &**error {
         AuthError::ReauthRequired(reason) => AuthError::ReauthRequired(*reason),
         AuthError::ClientRejected { code } => AuthError::ClientRejected { code: code.clone() },
@@ -56,11 +56,11 @@ pub(super) fn share(error: &Arc<AuthError>, wait: Option<Duration>) -> AuthError
         AuthError::Tls { stage, .. } => AuthError::Tls { stage: *stage, source: Box::new(Shared(Arc::clone(error))) },
         AuthError::Insecure { what } => AuthError::Insecure { what },
         &AuthError::Expired { stage } => AuthError::Expired { stage },
-        AuthError::System(of) => AuthError::System(wrap(of)),
+        AuthError::System(of) => AuthError::System(in_words(of)),
         AuthError::Store(fault, _) => AuthError::Store(*fault, source()),
-        AuthError::Secret(of) => AuthError::Secret(wrap(of)),
+        AuthError::Secret(of) => AuthError::Secret(in_words(of)),
         AuthError::Unsupported { feature } => AuthError::Unsupported { feature },
-        AuthError::Invalid(of) => AuthError::Invalid(wrap(of)),
+        AuthError::Invalid(of) => AuthError::Invalid(in_words(of)),
     }
 }
 

@@ -13,7 +13,7 @@
 //! Invariants: no refresh token is sent twice by processes that share the store's lock, unless the answer was lost; a newer token is stored
 //! before it is used, and where it cannot be, the lock is kept until it is, so that nobody sends the spent one.
 
-mod caught;
+mod contained;
 mod current;
 mod ends;
 mod failure;
@@ -27,10 +27,11 @@ mod world;
 use std::{
     fmt,
     sync::{Arc, Mutex},
+    time::SystemTime,
 };
 
 use self::{
-    caught::Caught,
+    contained::Contained,
     hold::Work,
     state::{State, Step},
     world::{Native, World},
@@ -136,7 +137,7 @@ impl RefreshingToken {
         observers: Observers,
     ) -> Result<Self, AuthError> {
         let key = endpoint.store_key();
-        let store = Arc::new(Caught(store));
+        let store = Arc::new(Contained { store, world: Arc::clone(&world) });
         let (state, work) = (Mutex::default(), tokio::sync::Mutex::default());
         let engine = Arc::new(Engine { endpoint, store, key, observers, world, state, work });
         engine.run(move |engine| async move { engine.begin(first).await }).await?;
@@ -148,7 +149,7 @@ impl RefreshingToken {
     ///
     /// # Errors
     /// [`AuthError::Transient`] and others of the server's: it could not revoke them now, so that they are still valid and were **kept** for
-    /// another try; [`RefreshingToken::forget`] gives them up without it. [`AuthError::Store`]: the store could not forget them.
+    /// another try; [`RefreshingToken::forget`] gives them up without it. [`AuthError::Store`]: as there.
     pub async fn revoke(&self) -> Result<Revocation, AuthError> {
         self.0.run(|engine| async move { engine.revoke().await }).await
     }
@@ -156,9 +157,15 @@ impl RefreshingToken {
     /// Forgets the tokens here and in the store, without a word to the server.
     ///
     /// # Errors
-    /// [`AuthError::Store`]: the store could not forget them.
+    /// [`AuthError::Store`]: the store could not forget them, so that whoever asks next finds them there again: try again.
     pub async fn forget(&self) -> Result<(), AuthError> {
         self.0.run(|engine| async move { engine.forget().await }).await
+    }
+
+    /// When the access token that is held expires, as the server said; `None`: there is none, or the server did not say.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        lock(&self.0.state).current.as_ref()?.tokens.expires_at()
     }
 
     /// Waits until no refresh is under way and the newest token is stored: to be called before the program ends.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     super::{AuthError, Reauth, StoreFault, TokenAnswer, TokenSet},
     Engine, broke_off,
-    caught::caught,
+    contained::caught,
     current::{Current, is_same},
     failure,
     hold::Hold,

@@ -158,3 +158,29 @@ fn t_c2_a_service_account_has_another_token_when_one_expires() {
     assert_eq!((user.text().as_str(), user.tokens.granted().to_string().as_str()), ("access-b", "mcp:read"));
     assert_eq!(other.text(), "access-b");
 }
+
+#[test]
+fn a_store_that_does_not_answer_holds_nobody_up_for_long() {
+    let rig = Rig::new(Some(Duration::from_secs(100)));
+    let user = rig.login();
+    // Nothing was given up before the store was read.
+    rig.store.hangs.store(1, Ordering::Relaxed);
+    let error = user.revoke().unwrap_err();
+    assert!(matches!(error, AuthError::Store(StoreFault::Io, Some(_))), "{error:?}");
+    assert_eq!(user.text(), "access-1");
+    // As a newer token is stored, which serves meanwhile and is stored when the store is back.
+    rig.wait(Duration::from_secs(101));
+    let store = rig.store.clone();
+    rig.executor.spawn(0, async move {
+        // Once the request is on its way.
+        store.executor.sleep(Duration::from_millis(50)).await;
+        store.hangs.store(1, Ordering::Relaxed);
+    });
+    let before = rig.executor.now();
+    assert_eq!((user.text().as_str(), rig.told("PersistFailed")), ("access-2", 1));
+    assert!(rig.executor.now() - before < Duration::from_secs(30));
+    user.settle().unwrap();
+    assert_eq!(rig.stored().unwrap().access.expose(), "access-2");
+    assert_eq!(user.revoke().unwrap(), Revocation::ByServer);
+    rig.check();
+}

@@ -24,12 +24,28 @@ pub(super) struct Store {
     pub(super) faults: Arc<AtomicU64>,
     /// So many times it panics where it is to store.
     pub(super) panics: Arc<AtomicU64>,
+    /// So many times it does not answer.
+    pub(super) hangs: Arc<AtomicU64>,
 }
 
 impl Store {
     pub(super) fn new(executor: &Executor, server: &Arc<Mutex<Server>>) -> Self {
         let (executor, server) = (executor.clone(), Arc::clone(server));
-        Self { memory: MemoryTokenStore::new(), executor, server, faults: Arc::default(), panics: Arc::default() }
+        Self {
+            memory: MemoryTokenStore::new(),
+            executor,
+            server,
+            faults: Arc::default(),
+            panics: Arc::default(),
+            hangs: Arc::default(),
+        }
+    }
+
+    async fn work(&self, up_to_ms: u64) {
+        self.executor.pause(up_to_ms).await;
+        if take_one(&self.hangs) {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn fault(&self) -> Result<(), AuthError> {
@@ -38,10 +54,14 @@ impl Store {
     }
 }
 
+fn take_one(count: &AtomicU64) -> bool {
+    count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
+}
+
 impl TokenStore for Store {
     fn load<'a>(&'a self, key: &'a StoreKey) -> BoxFuture<'a, Result<Option<StoredTokens>, AuthError>> {
         Box::pin(async {
-            self.executor.pause(20).await;
+            self.work(20).await;
             self.fault()?;
             self.memory.load(key).await
         })
@@ -54,9 +74,8 @@ impl TokenStore for Store {
         expected: Option<u64>,
     ) -> BoxFuture<'a, Result<(), AuthError>> {
         Box::pin(async move {
-            self.executor.pause(50).await;
-            let left = self.panics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-            assert!(left.is_err(), "a planted panic");
+            self.work(50).await;
+            assert!(!take_one(&self.panics), "a planted panic");
             self.fault()?;
             self.memory.save(key, tokens, expected).await?;
             if let Some(refresh) = tokens.read(key)?.refresh {
@@ -70,7 +89,7 @@ impl TokenStore for Store {
 
     fn delete<'a>(&'a self, key: &'a StoreKey) -> BoxFuture<'a, Result<(), AuthError>> {
         Box::pin(async {
-            self.executor.pause(20).await;
+            self.work(20).await;
             self.fault()?;
             self.memory.delete(key).await
         })

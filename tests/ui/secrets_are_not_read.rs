@@ -5,9 +5,9 @@ use amplitude_sdk::server::SecretKey;
 fn main() {
     let secret = SecretKey::new("fake0000000000000000000000000key").unwrap();
     println!("{:?}", secret.clone());
-    println!("{secret}"); //~ E0277 Display
-    let _ = secret == secret.clone(); //~ E0369 `==`
-    let _ = SecretKey::default(); //~ E0599 `default`
-    let _ = secret.expose(); //~ E0599 `expose`
-    let _ = secret.0; //~ E0616 private
+    println!("{secret}");
+    let _ = secret == secret.clone();
+    let _ = SecretKey::default();
+    let _ = secret.expose();
+    let _ = secret.0;
 }

@@ -15,12 +15,11 @@ fn main() {
     let mut events: [Event; 0] = [];
     let token = || PersonalAccessToken::new("amp_fake").unwrap();
     let key = ProjectKey::new("demo0000000000000000000000000key").unwrap();
-    drop(client(key).with_bearer(token()).ingest(&mut events, IngestOptions::new()));
+    let _ = client(key).with_bearer(token()).ingest(&mut events, IngestOptions::new());
 
     let profile = ProfileKey::new(SecretKey::new(FAKE).unwrap());
-    drop(client(profile).ingest(&mut events, IngestOptions::new())); //~ E0277 ProfileKey` cannot ingest events
-    //~^ make the client from a `ProjectKey` or a `server::ProjectPair`
+    let _ = client(profile).ingest(&mut events, IngestOptions::new());
     let management = ManagementKey::new(FAKE).unwrap();
-    drop(client(management).ingest(&mut events, IngestOptions::new())); //~ E0277 ManagementKey` cannot ingest events
-    drop(client(token()).ingest(&mut events, IngestOptions::new())); //~ E0277 PersonalAccessToken` cannot ingest events
+    let _ = client(management).ingest(&mut events, IngestOptions::new());
+    let _ = client(token()).ingest(&mut events, IngestOptions::new());
 }

@@ -12,17 +12,16 @@ fn range() -> ExportRange {
 fn main() {
     let oauth = || OAuth::new(StaticToken::new(AccessToken::new("fake").unwrap(), Region::Us));
     let bearer = || ProjectBearer::new(oauth(), Scope::new("reads").unwrap());
-    drop(Client::new(oauth()).unwrap().context());
-    drop(Client::new(bearer()).unwrap().export(range()));
+    let _ = Client::new(oauth()).unwrap().context();
+    let _ = Client::new(bearer()).unwrap().export(range());
     let key = ProjectKey::new("demo0000000000000000000000000key").unwrap();
     let both = Client::new(key).unwrap().with_bearer(oauth());
-    drop(both.context());
+    let _ = both.context();
 
-    drop(Client::new(oauth()).unwrap().export(range())); //~ E0277 OAuth` cannot export events
-    //~^ for delegated access, from a `server::ProjectBearer`
-    drop(both.export(range())); //~ E0277 cannot export events
+    let _ = Client::new(oauth()).unwrap().export(range());
+    let _ = both.export(range());
     let mut events: [Event; 0] = [];
-    drop(Client::new(bearer()).unwrap().ingest(&mut events, IngestOptions::new())); //~ E0277 ProjectBearer` cannot ingest events
-    drop(Client::new(bearer()).unwrap().context()); //~ E0277 ProjectBearer` cannot call the Developer API
-    drop(Client::new(bearer()).unwrap().verify()); //~ E0277 ProjectBearer` cannot be verified
+    let _ = Client::new(bearer()).unwrap().ingest(&mut events, IngestOptions::new());
+    let _ = Client::new(bearer()).unwrap().context();
+    let _ = Client::new(bearer()).unwrap().verify();
 }

@@ -2,8 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    error::Error,
-    fmt,
     io::{self, Write as _},
     sync::Once,
 };
@@ -40,25 +38,6 @@ pub(crate) fn print_logs() {
             .with_ansi(false)
             .init();
     });
-}
-
-/// What a program could print of an outcome.
-pub(crate) fn all_of<T: fmt::Debug, E: Error>(outcome: &Result<T, E>) -> String {
-    let error = match outcome {
-        Ok(value) => return format!("shown: {value:?} {value:#?}\n"),
-        Err(error) => error,
-    };
-    let mut all = format!("shown: {error} {error:?} {error:#?}\n");
-    let mut source = error.source();
-    while let Some(cause) = source {
-        all += &format!("shown: {cause} {cause:?}\n");
-        source = cause.source();
-    }
-    all
-}
-
-pub(crate) fn show<T: fmt::Debug, E: Error>(outcome: &Result<T, E>) {
-    print!("{}", all_of(outcome));
 }
 
 /// Finds any of many secrets in any of their spellings. White space does not count, so that it finds what is printed over several lines.
