@@ -17,12 +17,14 @@ use amplitude_sdk::{
 use futures_core::Stream;
 use zip::CompressionMethod;
 
-use super::{After, DEMO_KEY, DEMO_SECRET, Server, archive, client, pair, read, this_hour};
+use super::{After, DEMO_KEY, DEMO_SECRET, Server, archive, client, pair, read, show_traced, this_hour};
 
 const PAGE: &str = "<html><body>Please log in</body></html>";
 
 async fn refusal(head: &str, body: &str) -> Result<Export, Error> {
-    client(Server::start(head, body.as_bytes(), 100, After::Close).url()).export(this_hour()).await
+    let answer = client(Server::start(head, body.as_bytes(), 100, After::Close).url()).export(this_hour()).await;
+    show_traced(&answer);
+    answer
 }
 
 #[tokio::test]

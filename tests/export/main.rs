@@ -4,9 +4,15 @@
 
 mod answers;
 mod memory;
+#[path = "../trace/outcome.rs"]
+mod outcome;
 mod server;
+#[path = "../trace/mod.rs"]
+mod trace;
+mod whole;
 
 use std::{
+    fmt,
     io::{Cursor, Write},
     time::SystemTime,
 };
@@ -25,6 +31,7 @@ fn pair(secret: &str) -> ProjectPair {
 }
 
 fn client(url: String) -> Client<ProjectPair> {
+    trace::start();
     Client::with_options(pair(DEMO_SECRET), Options::new().base_url(url)).unwrap()
 }
 
@@ -52,11 +59,19 @@ fn archive(method: CompressionMethod, large: bool) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
+/// Prints an outcome where all that is printed is looked through.
+fn show_traced<T: fmt::Debug>(outcome: &Result<T, amplitude_sdk::Error>) {
+    if trace::is_on() {
+        outcome::show(outcome);
+    }
+}
+
 /// How many events and errors an export gives, whichever its kind.
 async fn read(client: &Client<ProjectPair>) -> (usize, Vec<amplitude_sdk::Error>) {
     let Export::Events(mut events) = client.export(this_hour()).await.unwrap() else { panic!("the answer was 200") };
     let (mut read, mut errors) = (0, Vec::new());
     while let Some(event) = events.next().await {
+        show_traced(&event);
         match event {
             Ok(_) => read += 1,
             Err(error) => errors.push(error),
@@ -107,7 +122,9 @@ async fn parts_of_a_range_hold_each_event_once() {
 async fn refusals_have_their_kinds_and_no_secret() {
     let emulator = Emulator::builder().export_limit_bytes(10).start().unwrap();
     let wrong = Client::with_options(pair("sentinel-of-a-secret"), Options::new().base_url(emulator.url())).unwrap();
-    let error = wrong.export(this_hour()).await.unwrap_err();
+    let refused = wrong.export(this_hour()).await;
+    show_traced(&refused);
+    let error = refused.unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Unauthorized, Some(401)));
     assert!(!format!("{error:?} {error} {wrong:?}").contains("sentinel"));
     let client = client(emulator.url());

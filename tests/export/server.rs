@@ -7,6 +7,10 @@ use std::{
     thread,
 };
 
+use serde_json::json;
+
+use crate::trace;
+
 /// What follows the answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum After {
@@ -59,6 +63,8 @@ fn serve(stream: TcpStream, head: &[u8], body: &[u8], piece: usize, after: After
             return None;
         }
     }
+    let authorization = request.lines().filter_map(|line| line.split_once(": ")).find(|(name, _)| *name == "authorization");
+    trace::exchange(&json!({"authorization": authorization.map(|(_, value)| value)}));
     seen.lock().unwrap().push(request);
     let mut stream = reader.into_inner();
     stream.set_nodelay(true).ok()?;
