@@ -4,7 +4,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -16,23 +16,12 @@ use serde_json::{Value, json};
 use crate::{
     flow::{consent, public, read_and_stay, real_app},
     server::Server,
-    trace,
+    trace::{self, Running},
 };
 
 const PROCESSES: usize = 8;
 const LIFETIME: u64 = 2;
 const FOLDER: &str = "AMPLITUDE_TEST_RACE_FOLDER";
-
-/// Ends with the test, also when that fails.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 #[tokio::test]
 #[ignore = "one of the processes; the test below starts it"]

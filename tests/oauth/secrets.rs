@@ -145,7 +145,7 @@ async fn t_r10_each_secret_that_is_wrong_is_tried_once() {
     let error = account.token().await.shown().unwrap_err();
     assert!(matches!(&error, AuthError::ClientRejected { code } if code == "invalid_client"), "{error:?}");
     assert_eq!(take(&events), ["CredentialRefused"]);
-    source.store("wrong as well".replace(' ', "-").as_str(), None);
+    source.store("wrong-as-well", None);
     account.token().await.shown().unwrap_err();
     assert_eq!(take(&events), ["CredentialRefused", "SecretReloaded the-source-of-this-test", "CredentialRefused"]);
     // What it knew, what it reads, and what was before that.

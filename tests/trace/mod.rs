@@ -40,7 +40,7 @@ pub(crate) fn exchange(what: &Value) {
 }
 
 /// Ends with the test, also when that fails.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
