@@ -13,15 +13,15 @@ pub(crate) trait Expose {
 }
 
 /// Makes a secret's type: its text is overwritten when it is dropped, `Debug` shows a placeholder, and nothing else reads it but
-/// [`Expose`], which this crate alone can name.
+/// [`Expose`], which this crate alone can name. `$check` is what its text must be.
 macro_rules! secrets {
-    ($($(#[$doc:meta])* $name:ident, $what:literal, $max:literal $(, $never:ident)?;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident, $what:literal, $max:literal $characters:literal, $check:ident $(, $never:ident)?;)*) => {$(
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name(SecretString);
 
         impl $name {
-            #[doc = concat!("Checks that the secret can travel in a request: one to ", $max, " visible ASCII characters.")]
+            #[doc = concat!("Checks that the secret can travel in a request: one to ", $max, " ", $characters, ".")]
             ///
             /// # Errors
             /// [`crate::ErrorKind::Invalid`] that says what is wrong, without the secret.
@@ -30,9 +30,15 @@ macro_rules! secrets {
                 // to spare, and to cut that off moves the text and leaves the old one behind.
                 let given = Zeroizing::new(secret.into());
                 let secret = SecretString::from(given.as_str());
-                check($what, secret.expose_secret(), $max)?;
-                $($never($what, secret.expose_secret(), None)?;)?
+                Self::check(secret.expose_secret())?;
                 Ok(Self(secret))
+            }
+
+            /// What [`Self::new`] checks, of a text that stays where it is.
+            pub(crate) fn check(secret: &str) -> Result<()> {
+                $check($what, secret, $max)?;
+                $($never($what, secret, None)?;)?
+                Ok(())
             }
 
             /// Names it without telling it: what events and reports have in its place.
@@ -68,29 +74,30 @@ secrets! {
     /// assert_eq!(secret.fingerprint().to_string().len(), 8);
     /// # Ok::<(), amplitude_sdk::Error>(())
     /// ```
-    SecretKey, "secret key", 1024, check_swapped;
+    SecretKey, "secret key", 1024 "visible ASCII characters", check, check_swapped;
 
     /// The secret key that belongs to an organization's API key; Amplitude's support issues both.
-    OrgSecretKey, "organization secret key", 1024, check_swapped;
+    OrgSecretKey, "organization secret key", 1024 "visible ASCII characters", check, check_swapped;
 
-    /// The secret of an OAuth client or of a service account. It may also hold spaces and non-ASCII characters.
-    ClientSecret, "client secret", 1024;
+    /// The secret of an OAuth client or of a service account. It is form-encoded before it is sent (RFC 6749 §2.3.1), so that it may hold spaces
+    /// and non-ASCII characters.
+    ClientSecret, "client secret", 1024 "characters, none of which is a control character", check_text;
 
     /// An OAuth access token, which lives for a short time.
-    AccessToken, "access token", 16384;
+    AccessToken, "access token", 16384 "visible ASCII characters", check;
 
     /// An OAuth refresh token: who has it can make access tokens until it is revoked.
-    RefreshToken, "refresh token", 16384;
+    RefreshToken, "refresh token", 16384 "visible ASCII characters", check;
 
     /// An OpenID Connect token that came beside the others. This crate never reads it: it is no proof of who somebody is.
-    IdToken, "id token", 16384;
+    IdToken, "id token", 16384 "visible ASCII characters", check;
 
     /// What allows an OAuth client to be changed or deleted that was registered by a program (RFC 7592).
-    RegistrationToken, "registration token", 16384;
+    RegistrationToken, "registration token", 16384 "visible ASCII characters", check;
 
     /// The text of a secret whose kind its user knows: what a [`super::SecretSource`] gives. It may also hold spaces and non-ASCII characters;
     /// whether they are allowed, its kind says.
-    SecretText, "secret", 16384;
+    SecretText, "secret", 16384 "characters, none of which is a control character", check_text;
 }
 
 impl SecretText {
@@ -130,23 +137,34 @@ pub(crate) fn check_swapped(what: &str, key: &str, own: Option<&str>) -> Result<
     Ok(())
 }
 
+/// Visible ASCII characters.
 pub(crate) fn check(what: &str, secret: &str, max: usize) -> Result<()> {
-    if secret.is_empty() {
-        return Err(Error::invalid(&[what, ": is empty"]));
-    }
-    if secret.len() > max {
-        return Err(Error::invalid(&[what, ": is longer than ", &max.to_string(), " characters"]));
-    }
-    // A client's secret is form-encoded before it is sent (RFC 6749 §2.3.1), so that it may hold more; and so may what can be one.
-    if ["client secret", "secret"].contains(&what) && !secret.chars().any(char::is_control) {
-        return Ok(());
-    }
+    check_length(what, secret, max)?;
     if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::invalid(&[what, ": holds white space, a control character or a non-ASCII one"]));
     }
     // As they stand in a shell's or an .env file's text.
     if secret.len() > 1 && ['"', '\''].iter().any(|quote| secret.starts_with(*quote) && secret.ends_with(*quote)) {
         return Err(Error::invalid(&[what, ": has quotes around it, which are no part of it"]));
+    }
+    Ok(())
+}
+
+/// Any characters but control characters.
+fn check_text(what: &str, secret: &str, max: usize) -> Result<()> {
+    check_length(what, secret, max)?;
+    if secret.chars().any(char::is_control) {
+        return Err(Error::invalid(&[what, ": holds a control character, e.g. a line break"]));
+    }
+    Ok(())
+}
+
+fn check_length(what: &str, secret: &str, max: usize) -> Result<()> {
+    if secret.is_empty() {
+        return Err(Error::invalid(&[what, ": is empty"]));
+    }
+    if secret.len() > max {
+        return Err(Error::invalid(&[what, ": is longer than ", &max.to_string(), " characters"]));
     }
     Ok(())
 }
@@ -176,6 +194,18 @@ mod tests {
             let error = SecretKey::new(bad).unwrap_err();
             assert!(error.to_string().starts_with("secret key: ") && error.to_string().contains(said), "{error}");
             assert!(!format!("{error:?}").contains("sent"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_clients_secret_may_hold_more_than_a_key_but_no_control_characters() {
+        for good in ["a b", "s\u{e9}cret", "\"quoted\"", &"s".repeat(1024)] {
+            assert_eq!(ClientSecret::new(good).unwrap().expose(), good);
+        }
+        for (bad, said) in [("", "is empty"), ("sentinel\n", "a control character"), (&*"s".repeat(1025), "is longer than 1024")]
+        {
+            let error = ClientSecret::new(bad).unwrap_err();
+            assert!(error.to_string().starts_with("client secret: ") && error.to_string().contains(said), "{error}");
         }
     }
 }

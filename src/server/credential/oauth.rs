@@ -174,7 +174,7 @@ impl StaticToken {
     /// The token that a source gives, which may give another one later.
     #[must_use]
     pub fn from_source(source: impl SecretSource, region: Region) -> Self {
-        Self::of(Rotating::from_source(Arc::new(source), check), region)
+        Self::of(Rotating::from_source(Arc::new(source), AccessToken::check), region)
     }
 
     fn of(token: Rotating, region: Region) -> Self {
@@ -202,7 +202,7 @@ impl StaticToken {
     }
 
     pub(in crate::server) fn read(environment: Environment<'_>) -> Result<Self> {
-        let token = environment.secret("AMPLITUDE_ACCESS_TOKEN", check)?;
+        let token = environment.secret("AMPLITUDE_ACCESS_TOKEN", AccessToken::check)?;
         let mut read = Self::of(token, environment.region()?.unwrap_or_default());
         if let Some(url) = environment.text("AMPLITUDE_BASE_URL")? {
             let url = http::parse_url("AMPLITUDE_BASE_URL", &url)?;
@@ -217,10 +217,6 @@ impl StaticToken {
 }
 
 from_environment!(StaticToken, "AMPLITUDE_ACCESS_TOKEN");
-
-fn check(text: &str) -> Result<()> {
-    AccessToken::new(text).map(drop)
-}
 
 impl TokenProvider for StaticToken {
     fn token(&self, rejected: Option<u64>) -> BoxFuture<'_, Result<Lease, AuthError>> {

@@ -90,12 +90,12 @@ impl OrgPair {
     /// The same with a secret key that a source gives, which may give another one later.
     #[must_use]
     pub fn with_source(key: OrgKey, secret: impl SecretSource) -> Self {
-        Self { key, secret: Rotating::from_source(Arc::new(secret), check) }
+        Self { key, secret: Rotating::from_source(Arc::new(secret), OrgSecretKey::check) }
     }
 
     pub(in crate::server) fn read(environment: Environment<'_>) -> Result<Self> {
         let key = environment.required("AMPLITUDE_ORG_API_KEY", |text| OrgKey::new(text))?;
-        Ok(Self { key, secret: environment.secret("AMPLITUDE_ORG_SECRET_KEY", check)? })
+        Ok(Self { key, secret: environment.secret("AMPLITUDE_ORG_SECRET_KEY", OrgSecretKey::check)? })
     }
 
     /// The API key, which is no secret.
@@ -106,10 +106,6 @@ impl OrgPair {
 }
 
 from_environment!(OrgPair, "AMPLITUDE_ORG_API_KEY", "AMPLITUDE_ORG_SECRET_KEY");
-
-fn check(text: &str) -> Result<()> {
-    OrgSecretKey::new(text).map(drop)
-}
 
 impl Sealed for OrgPair {
     fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {

@@ -52,12 +52,12 @@ impl ProjectPair {
     /// ```
     #[must_use]
     pub fn with_source(key: ProjectKey, secret: impl SecretSource) -> Self {
-        Self { key, secret: Rotating::from_source(Arc::new(secret), check) }
+        Self { key, secret: Rotating::from_source(Arc::new(secret), SecretKey::check) }
     }
 
     pub(in crate::server) fn read(environment: Environment<'_>) -> Result<Self> {
         let key = environment.project_key()?;
-        Ok(Self { key, secret: environment.secret("AMPLITUDE_SECRET_KEY", check)? })
+        Ok(Self { key, secret: environment.secret("AMPLITUDE_SECRET_KEY", SecretKey::check)? })
     }
 
     /// The API key, which is no secret.
@@ -73,10 +73,6 @@ impl ProjectPair {
 }
 
 from_environment!(ProjectPair, "AMPLITUDE_API_KEY", "AMPLITUDE_SECRET_KEY");
-
-fn check(text: &str) -> Result<()> {
-    SecretKey::new(text).map(drop)
-}
 
 impl Sealed for ProjectPair {
     fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
@@ -149,11 +145,11 @@ impl ProfileKey {
     /// The secret key that a source gives, which may give another one later.
     #[must_use]
     pub fn from_source(secret: impl SecretSource) -> Self {
-        Self(Rotating::from_source(Arc::new(secret), check))
+        Self(Rotating::from_source(Arc::new(secret), SecretKey::check))
     }
 
     pub(in crate::server) fn read(environment: Environment<'_>) -> Result<Self> {
-        environment.secret("AMPLITUDE_SECRET_KEY", check).map(Self)
+        environment.secret("AMPLITUDE_SECRET_KEY", SecretKey::check).map(Self)
     }
 }
 

@@ -86,7 +86,7 @@ impl OAuthSettings {
         let base_url = environment.text(BASE_URL)?.map(|url| http::parse_url(BASE_URL, &url)).transpose()?;
         Ok(Self {
             client_id: environment.required("AMPLITUDE_OAUTH_CLIENT_ID", |id| Ok(id.to_owned()))?,
-            client_secret: environment.source("AMPLITUDE_OAUTH_CLIENT_SECRET", |text| ClientSecret::new(text).map(drop))?,
+            client_secret: environment.source("AMPLITUDE_OAUTH_CLIENT_SECRET", ClientSecret::check)?,
             redirect_uri: text("AMPLITUDE_OAUTH_REDIRECT_URI")?,
             scopes,
             issuer: text("AMPLITUDE_OAUTH_ISSUER")?,

@@ -174,7 +174,7 @@ mod tests {
         assert!(source.secret().unwrap_err().to_string().ends_with("is empty"));
         fs::write(&path, "now\nthere\n").unwrap();
         let error = source.secret().unwrap_err();
-        assert!(error.to_string().contains("white space") && !error.to_string().contains("there"), "{error}");
+        assert!(error.to_string().contains("a control character") && !error.to_string().contains("there"), "{error}");
         fs::write(&path, "there").unwrap();
         assert_eq!(texts(&source.secret().unwrap()), ("there", None, 0));
         fs::remove_file(&path).unwrap();
