@@ -1,15 +1,11 @@
 //! Where the application keeps a person's tokens, and what of them may be shown.
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use amplitude_sdk::server::{
-    BoxFuture,
+    AccessToken, BoxFuture, Fingerprint,
     oauth::{AuthError, MemoryTokenStore, StoreGuard, StoreKey, StoredTokens, TokenStore},
 };
-use ring::digest::{SHA256, digest};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::session::lock;
@@ -29,18 +25,16 @@ pub(super) struct Shown {
     pub(super) obtained_at: u64,
     pub(super) expires_at: Option<u64>,
     /// Of the access token, as the library's events name it.
-    pub(super) fingerprint: String,
+    pub(super) fingerprint: Fingerprint,
     pub(super) is_refreshable: bool,
 }
 
 #[derive(Deserialize)]
-struct Stored<'a> {
+struct Stored {
     generation: u64,
     obtained_at: u64,
     expires_at: Option<u64>,
-    /// Hashed where it stands, not copied.
-    #[serde(borrow)]
-    access_token: Cow<'a, str>,
+    access_token: String,
     refresh_token: Option<IgnoredAny>,
 }
 
@@ -53,13 +47,12 @@ impl Store {
 
 impl Shown {
     fn of(tokens: &StoredTokens) -> Option<Self> {
-        let stored: Stored<'_> = serde_json::from_str(tokens.as_json()).ok()?;
-        let hash = digest(&SHA256, stored.access_token.as_bytes());
+        let stored: Stored = serde_json::from_str(tokens.as_json()).ok()?;
         Some(Self {
             generation: stored.generation,
             obtained_at: stored.obtained_at,
             expires_at: stored.expires_at,
-            fingerprint: hash.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: AccessToken::new(stored.access_token).ok()?.fingerprint(),
             is_refreshable: stored.refresh_token.is_some(),
         })
     }

@@ -77,7 +77,7 @@ impl Grant {
         let token = self.store.shown().map(|shown| {
             let left = shown.expires_at.map(|at| Duration::from_secs(at).saturating_sub(now).as_millis());
             json!({
-                "fingerprint": shown.fingerprint, "refreshes": shown.generation - 1, "refreshable": shown.is_refreshable,
+                "fingerprint": shown.fingerprint.to_string(), "refreshes": shown.generation - 1, "refreshable": shown.is_refreshable,
                 "expires_in_ms": left, "lifetime_s": shown.expires_at.map(|at| at.saturating_sub(shown.obtained_at)),
             })
         });
