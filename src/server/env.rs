@@ -15,6 +15,8 @@ use crate::{
     Error, ProjectKey, Region, Result,
     server::{EnvSecret, SecretSource, credential::Rotating},
 };
+#[cfg(feature = "oauth")]
+use crate::{platform::http::parse_url, server::ScopeSet};
 
 /// A file for one credential is smaller; a larger one was named by mistake.
 const MAX_FILE_BYTES: usize = 64 << 10;
@@ -87,6 +89,20 @@ impl<'a> Environment<'a> {
 
     pub(crate) fn region(&self) -> Result<Option<Region>> {
         self.optional("AMPLITUDE_REGION", Region::parse)
+    }
+
+    /// The scopes of `AMPLITUDE_OAUTH_SCOPES`; none where it is not set.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn scopes(&self) -> Result<ScopeSet> {
+        Ok(self.optional("AMPLITUDE_OAUTH_SCOPES", str::parse)?.unwrap_or_default())
+    }
+
+    /// The host of `AMPLITUDE_BASE_URL`, where calls go in place of Amplitude's hosts.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn base_host(&self) -> Result<Option<String>> {
+        const BASE_URL: &str = "AMPLITUDE_BASE_URL";
+        let url = self.text(BASE_URL)?.map(|url| parse_url(BASE_URL, &url)).transpose()?;
+        Ok(url.and_then(|url| url.host_str().map(str::to_owned)))
     }
 
     /// A variable that is set to nothing counts as not set, because templates of deployments set all that they know.

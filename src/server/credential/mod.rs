@@ -124,12 +124,3 @@ impl Sealed for BodySecret {
         Ok(Vec::new())
     }
 }
-
-/// What never changes is good for one attempt.
-fn only<'a>(
-    authorization: impl FnOnce() -> Authorization + Send + 'a,
-    refused: &[Tried],
-) -> BoxFuture<'a, Result<Option<Authorization>>> {
-    let is_first = refused.is_empty();
-    Box::pin(async move { Ok(is_first.then(authorization)) })
-}

@@ -7,7 +7,7 @@ use super::{
     token::CONTEXT,
 };
 use crate::{
-    Error, Region, Result,
+    Region, Result,
     platform::http,
     server::{
         AccessToken, AuthEvent, BoxFuture, Expose as _, Scope, ScopeSet, SecretSource,
@@ -204,14 +204,8 @@ impl StaticToken {
     pub(in crate::server) fn read(environment: Environment<'_>) -> Result<Self> {
         let token = environment.secret("AMPLITUDE_ACCESS_TOKEN", AccessToken::check)?;
         let mut read = Self::of(token, environment.region()?.unwrap_or_default());
-        if let Some(url) = environment.text("AMPLITUDE_BASE_URL")? {
-            let url = http::parse_url("AMPLITUDE_BASE_URL", &url)?;
-            read.hosts.extend(url.host_str().map(str::to_owned));
-        }
-        if let Some(scopes) = environment.text("AMPLITUDE_OAUTH_SCOPES")? {
-            let scopes: Result<ScopeSet> = scopes.parse();
-            read.granted = scopes.map_err(|error| Error::at("AMPLITUDE_OAUTH_SCOPES", &error.to_string()))?;
-        }
+        read.hosts.extend(environment.base_host()?);
+        read.granted = environment.scopes()?;
         Ok(read)
     }
 }

@@ -38,11 +38,10 @@ impl Refused<'_> {
             let error = insufficient_scope(kind, needed.clone()).with_status(self.status);
             return Meaning { error, is_credential: false, missing: Some(needed) };
         }
-        let is_token =
-            matches!(kind, CredentialKind::OAuth | CredentialKind::PersonalAccessToken | CredentialKind::ManagementKey);
         // APIs that take keys may answer 403 to a wrong one (Channel Classifiers does); those that take tokens tell the two apart.
+        let is_token = kind.is_bearer() || kind == CredentialKind::ManagementKey;
         let is_enrolled = !self.body.contains("org_not_enrolled");
-        let is_credential = self.status == 401 || !is_token && is_enrolled && kind != CredentialKind::ProjectBearer;
+        let is_credential = self.status == 401 || !is_token && is_enrolled;
         let error: Error = match kind {
             // A server that takes bearer tokens there says with a challenge what is wrong with this one.
             CredentialKind::ProjectBearer if !self.challenge.contains("invalid_token") => {

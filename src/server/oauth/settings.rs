@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     Error, Region, Result,
-    platform::http,
     server::{
         ClientSecret, ScopeSet, SecretSource,
         env::{Environment, from_environment, missing},
@@ -77,21 +76,15 @@ impl OAuthSettings {
     }
 
     fn read_all(environment: Environment<'_>) -> Result<Self> {
-        const BASE_URL: &str = "AMPLITUDE_BASE_URL";
         let text = |name| Ok::<_, Error>(environment.text(name)?.map(|text| text.to_string()));
-        let scopes = match environment.text("AMPLITUDE_OAUTH_SCOPES")? {
-            Some(scopes) => scopes.parse().map_err(|error: Error| Error::at("AMPLITUDE_OAUTH_SCOPES", error.message()))?,
-            None => ScopeSet::new(),
-        };
-        let base_url = environment.text(BASE_URL)?.map(|url| http::parse_url(BASE_URL, &url)).transpose()?;
         Ok(Self {
             client_id: environment.required("AMPLITUDE_OAUTH_CLIENT_ID", |id| Ok(id.to_owned()))?,
             client_secret: environment.source("AMPLITUDE_OAUTH_CLIENT_SECRET", ClientSecret::check)?,
             redirect_uri: text("AMPLITUDE_OAUTH_REDIRECT_URI")?,
-            scopes,
+            scopes: environment.scopes()?,
             issuer: text("AMPLITUDE_OAUTH_ISSUER")?,
             region: environment.region()?.unwrap_or_default(),
-            token_host: base_url.and_then(|url| url.host_str().map(str::to_owned)),
+            token_host: environment.base_host()?,
         })
     }
 
