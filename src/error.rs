@@ -121,13 +121,7 @@ impl Error {
 
     /// The text with those of the errors behind it.
     pub(crate) fn with_reasons(&self) -> String {
-        let mut text = self.message().to_owned();
-        let mut source = self.source();
-        while let Some(reason) = source {
-            text = [&text, ": ", &reason.to_string()].concat();
-            source = reason.source();
-        }
-        text
+        with_reasons(self)
     }
 
     /// What `Display` shows.
@@ -173,6 +167,17 @@ impl Error {
         self.0.event = Some(Box::new(event));
         self
     }
+}
+
+/// An error's text with those of the errors behind it.
+pub(crate) fn with_reasons(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(reason) = source {
+        text = [&text, ": ", &reason.to_string()].concat();
+        source = reason.source();
+    }
+    text
 }
 
 impl fmt::Debug for Error {

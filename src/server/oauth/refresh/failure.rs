@@ -90,14 +90,3 @@ impl StdError for Shared {
         self.below().source()
     }
 }
-
-/// An error with what lies below it, in words.
-pub(super) fn reason(error: &AuthError) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(error) = below {
-        text = [&text, ": ", &error.to_string()].concat();
-        below = error.source();
-    }
-    text
-}

@@ -6,7 +6,10 @@ use super::{
     super::{AuthError, StoreFault, StoreGuard, StoredTokens, TokenSet},
     Engine, current, failure,
 };
-use crate::server::{AuthEvent, Expose, Fingerprint};
+use crate::{
+    error::with_reasons,
+    server::{AuthEvent, Expose, Fingerprint},
+};
 
 /// Longer than a refresh and a write take.
 const LOCK_WAIT: Duration = Duration::from_secs(35);
@@ -77,7 +80,7 @@ impl Engine {
             hold.tried.clear();
         }
         saved.inspect_err(|error| {
-            self.tell(&AuthEvent::PersistFailed { issuer: &self.key.issuer, reason: &failure::reason(error) });
+            self.tell(&AuthEvent::PersistFailed { issuer: &self.key.issuer, reason: &with_reasons(error) });
         })
     }
 

@@ -12,6 +12,7 @@ use super::{
     state::{Outcome, State},
 };
 use crate::{
+    error::with_reasons,
     promise::{Promise, lock},
     server::AuthEvent,
 };
@@ -58,7 +59,7 @@ impl Engine {
         let attempts = state.fail(error, now, |bound| self.world.random(bound));
         let deferred = state.usable(None, now).is_some();
         drop(state);
-        let (issuer, reason) = (&*self.key.issuer, &*failure::reason(error));
+        let (issuer, reason) = (&*self.key.issuer, &*with_reasons(&**error));
         match &**error {
             // That was told when it was found.
             AuthError::ReauthRequired(Reauth::GrantRefused | Reauth::NoToken) => {}
@@ -153,7 +154,7 @@ impl Engine {
             return self.follow(hold);
         }
         if let Err(error) = self.store.delete(&self.key).await {
-            self.tell(&AuthEvent::PersistFailed { issuer: &self.key.issuer, reason: &failure::reason(&error) });
+            self.tell(&AuthEvent::PersistFailed { issuer: &self.key.issuer, reason: &with_reasons(&error) });
         }
         Err(self.end(Reauth::GrantRefused))
     }
