@@ -240,8 +240,12 @@ impl OAuthApp {
         &self.0.http
     }
 
-    pub(super) fn profile(&self) -> &str {
-        &self.0.profile
+    /// What a text that is sealed for this application is bound to, so that no other text of the same key is taken for one, nor one of another
+    /// client, server, resource or profile. `what` is its form.
+    pub(super) fn binding(&self, what: &str) -> Vec<u8> {
+        let App { server, client, resource, profile, .. } = &*self.0;
+        let (client_id, resource) = (client.id().unwrap_or_default(), resource.as_deref().unwrap_or_default());
+        [what, server.issuer(), client_id, resource, profile].join("\0").into_bytes()
     }
 
     pub(crate) fn resource(&self) -> Option<&str> {

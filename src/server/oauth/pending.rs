@@ -1,11 +1,10 @@
 //! [`Pending`]: a request for a user's consent that waits for its answer.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroize as _;
 
 use super::{
     AuthError, CallbackFault, EncryptionKey, OAuthApp, TokenSet,
@@ -20,8 +19,8 @@ const LIFETIME: u64 = 10 * 60;
 /// How errors call a sealed one.
 const WHAT: &str = "sealed authorization";
 
-/// What a sealed one is bound to, so that nothing else that the same key has sealed is taken for one.
-const SEALED: &[u8] = b"amplitude-sdk pending authorization 1";
+/// What it is bound to beside its application.
+const SEALED: &str = "amplitude-sdk pending authorization 1";
 
 /// A request for a user's consent that waits for its answer, for ten minutes.
 ///
@@ -91,17 +90,13 @@ impl Pending {
     #[must_use]
     pub fn seal(&self, key: &EncryptionKey) -> String {
         let kept = Kept {
-            issuer: self.app.server().issuer().to_owned(),
-            client_id: self.app.client().id().unwrap_or_default().to_owned(),
-            resource: self.app.resource().map(str::to_owned),
-            profile: self.app.profile().to_owned(),
-            state: self.state.expose_secret().to_owned(),
-            verifier: self.verifier.expose_secret().to_owned(),
-            redirect: self.redirect.clone(),
-            requested: self.requested.to_string(),
+            state: self.state.expose_secret().into(),
+            verifier: self.verifier.expose_secret().into(),
+            redirect: self.redirect.as_str().into(),
+            requested: self.requested.to_string().into(),
             started_at: self.started_at,
         };
-        key.seal_json(&kept, SEALED)
+        key.seal_json(&kept, &self.app.binding(SEALED))
     }
 
     /// The reverse of [`Pending::seal`], for the same application.
@@ -110,19 +105,12 @@ impl Pending {
     /// [`AuthError::Invalid`] for what was sealed with another key, was changed, or is another application's, server's or
     /// [profile](super::OAuthAppBuilder::profile)'s.
     pub fn open(app: &OAuthApp, sealed: &str, key: &EncryptionKey) -> Result<Self, AuthError> {
-        let kept: Kept = key.open_json(WHAT, sealed, SEALED)?;
-        let is_of_app = kept.issuer == app.server().issuer()
-            && kept.client_id == app.client().id().unwrap_or_default()
-            && kept.resource.as_deref() == app.resource()
-            && kept.profile == app.profile();
-        if !is_of_app {
-            return Err(EncryptionKey::does_not_open(WHAT));
-        }
+        let kept: Kept<'_> = key.open_json(WHAT, sealed, &app.binding(SEALED))?;
         Ok(Self {
             app: app.clone(),
-            state: kept.state.as_str().into(),
-            verifier: kept.verifier.as_str().into(),
-            redirect: kept.redirect.clone(),
+            state: SecretString::from(kept.state.into_owned()),
+            verifier: SecretString::from(kept.verifier.into_owned()),
+            redirect: kept.redirect.into_owned(),
             requested: kept.requested.parse().map_err(AuthError::Invalid)?,
             started_at: kept.started_at,
         })
@@ -131,23 +119,12 @@ impl Pending {
 
 /// What is kept, as JSON before it is encrypted.
 #[derive(Deserialize, Serialize)]
-struct Kept {
-    issuer: String,
-    client_id: String,
-    resource: Option<String>,
-    profile: String,
-    state: String,
-    verifier: String,
-    redirect: String,
-    requested: String,
+struct Kept<'a> {
+    state: Cow<'a, str>,
+    verifier: Cow<'a, str>,
+    redirect: Cow<'a, str>,
+    requested: Cow<'a, str>,
     started_at: u64,
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.state.zeroize();
-        self.verifier.zeroize();
-    }
 }
 
 impl fmt::Debug for Pending {

@@ -18,6 +18,9 @@ use crate::server::{
 /// How errors call a sealed one.
 const WHAT: &str = "sealed device login";
 
+/// What it is bound to beside its application.
+const SEALED: &str = "amplitude-sdk device login 1";
+
 /// What is kept, as JSON before it is encrypted.
 #[derive(Deserialize, Serialize)]
 struct Kept<'a> {
@@ -30,13 +33,6 @@ struct Kept<'a> {
     interval: u64,
     begin: u64,
     lifetime: u64,
-}
-
-/// What a sealed one is bound to, so that no other text of the same key is taken for one, nor one of another client, server, resource or profile.
-fn binding(app: &OAuthApp) -> Vec<u8> {
-    let client_id = app.client().id().unwrap_or_default();
-    let resource = app.resource().unwrap_or_default();
-    ["amplitude-sdk device login 1", app.server().issuer(), client_id, resource, app.profile()].join("\0").into_bytes()
 }
 
 impl DeviceLogin {
@@ -54,7 +50,7 @@ impl DeviceLogin {
             begin: self.begin_unix,
             lifetime: self.poll.deadline().as_secs(),
         };
-        key.seal_json(&kept, &binding(&self.app))
+        key.seal_json(&kept, &self.app.binding(SEALED))
     }
 
     /// The reverse of [`DeviceLogin::seal`], for the same application.
@@ -64,7 +60,7 @@ impl DeviceLogin {
     /// [profile](crate::server::oauth::OAuthAppBuilder::profile)'s.
     pub fn open(app: &OAuthApp, sealed: &str, key: &EncryptionKey) -> Result<Self, AuthError> {
         let invalid = || EncryptionKey::does_not_open(WHAT);
-        let kept: Kept<'_> = key.open_json(WHAT, sealed, &binding(app))?;
+        let kept: Kept<'_> = key.open_json(WHAT, sealed, &app.binding(SEALED))?;
         let complete = kept.verification_uri_complete.as_deref();
         let shown = Shown::new(kept.user_code.into_owned(), &kept.verification_uri, complete)?.ok_or_else(invalid)?;
         // A clock that was set back gives the whole lifetime again; the server knows better.
