@@ -138,7 +138,7 @@ fn upload(
         return Err(refusal(400, "app_id: is not the project of the credentials"));
     }
     let by_number = matches!(asked.id_type, UploadIds::Amplitude);
-    let (known, unknown) = sort(people, &asked.ids, by_number, &asked.cg, asked.skip_invalid_ids)?;
+    let (known, unknown) = look_up(people, &asked.ids, by_number, &asked.cg, asked.skip_invalid_ids)?;
     let existing = match &asked.existing_cohort_id {
         Some(id) => Some(cohorts.iter().position(|cohort| cohort.id == *id).ok_or_else(|| no_such(id))?),
         None => None,
@@ -175,7 +175,7 @@ fn change(people: &People, cohorts: &mut [Cohort], asked: &Membership, now_s: u6
             "BY_NAME" => false,
             _ => return Err(refusal(400, "id_type: must be BY_ID or BY_NAME")),
         };
-        let (known, unknown) = sort(people, ids, by_number, &asked.count_group, asked.skip_invalid_ids)?;
+        let (known, unknown) = look_up(people, ids, by_number, &asked.count_group, asked.skip_invalid_ids)?;
         match operation.as_str() {
             "ADD" => members.extend(known),
             "REMOVE" => members.retain(|member| !known.contains(member)),
@@ -193,7 +193,7 @@ fn no_such(id: &str) -> Answer {
 }
 
 /// The users that these ids are of, and the ids that are nobody's.
-fn sort<'a>(
+fn look_up<'a>(
     people: &People,
     ids: &'a [String],
     by_number: bool,

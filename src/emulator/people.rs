@@ -15,8 +15,8 @@ type Properties = Map<String, Value>;
 /// Who is known, and how.
 #[derive(Debug, Default)]
 pub(super) struct People {
-    /// The user that a device was last seen with.
-    users: HashMap<String, String>,
+    /// By devices: the user that each was last seen with.
+    last_users: HashMap<String, String>,
     /// Of users, and of devices that no user was seen with. Shared with the events that carry them.
     properties: BTreeMap<Id, Arc<Properties>>,
     groups: BTreeMap<(String, String), Properties>,
@@ -46,10 +46,12 @@ impl People {
     fn who(&mut self, user: Option<&str>, device: Option<&str>) -> Option<Id> {
         let Some(device) = device else { return user.map(|user| Id::User(user.to_owned())) };
         let Some(user) = user else {
-            return Some(self.users.get(device).map_or_else(|| Id::Device(device.to_owned()), |user| Id::User(user.clone())));
+            return Some(
+                self.last_users.get(device).map_or_else(|| Id::Device(device.to_owned()), |user| Id::User(user.clone())),
+            );
         };
         let id = Id::User(user.to_owned());
-        if self.users.insert(device.to_owned(), user.to_owned()).is_none()
+        if self.last_users.insert(device.to_owned(), user.to_owned()).is_none()
             && let Some(anonymous) = self.properties.remove(&Id::Device(device.to_owned()))
         {
             let known = Arc::make_mut(self.properties.entry(id.clone()).or_default());
@@ -68,7 +70,7 @@ impl People {
     /// All of it as JSON.
     pub(super) fn describe(&self) -> Value {
         let mut devices: BTreeMap<&String, Vec<&String>> = BTreeMap::new();
-        for (device, user) in &self.users {
+        for (device, user) in &self.last_users {
             devices.entry(user).or_default().push(device);
         }
         devices.values_mut().for_each(|devices| devices.sort());

@@ -6,7 +6,7 @@ use axum::{
     Extension, Json, Router,
     extract::{ConnectInfo, Request, State as Shared},
     handler::Handler as _,
-    http::{Method, StatusCode, header, request::Parts},
+    http::{Extensions, HeaderMap, Method, StatusCode, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -92,6 +92,17 @@ async fn cross_origin(request: Request, next: Next) -> Response {
 #[derive(Clone)]
 struct BelowEu;
 
+fn is_below_eu(extensions: &Extensions) -> bool {
+    extensions.get::<BelowEu>().is_some()
+}
+
+/// The `/eu` prefix, or the host that a proxy in between passed on, tells the region.
+fn region_of(headers: &HeaderMap, extensions: &Extensions) -> Region {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let is_eu = is_below_eu(extensions) || host.starts_with("api.eu.") || host.starts_with("analytics.eu.");
+    if is_eu { Region::Eu } else { Region::Us }
+}
+
 /// Where a request came in, and what is told of it afterwards.
 pub(super) struct Call {
     /// None for what has no faults.
@@ -102,14 +113,11 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// The `/eu` prefix, or the host that a proxy in between passed on, tells the region.
     pub(super) fn of(api: Option<Api>, request: &Request) -> Self {
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let below_eu = request.extensions().get::<BelowEu>().is_some();
-        let eu = below_eu || host.starts_with("api.eu.") || host.starts_with("analytics.eu.");
         // Below `/eu` a request's URI has lost that prefix.
-        let path = format!("{}{}", if below_eu { "/eu" } else { "" }, request.uri().path());
-        Self { api, region: if eu { Region::Eu } else { Region::Us }, path, bytes: 0 }
+        let prefix = if is_below_eu(request.extensions()) { "/eu" } else { "" };
+        let path = format!("{prefix}{}", request.uri().path());
+        Self { api, region: region_of(request.headers(), request.extensions()), path, bytes: 0 }
     }
 
     /// Judges, unless a fault is to come first, and remembers what was answered.
@@ -234,7 +242,7 @@ async fn serve_cohorts(
 }
 
 async fn show_credential(Shared(state): Emulated, request: Request) -> Answer {
-    let region = Call::of(None, &request).region;
+    let region = region_of(request.headers(), request.extensions());
     match credentials::describe(&lock(&state), region, &Presented::of(request.headers())) {
         Ok(told) => Answer::new(200, Body::Json(told)),
         Err(text) => Answer::text(401, text),
@@ -249,7 +257,7 @@ struct NewState {
 
 async fn set_credential(Shared(state): Emulated, parts: Parts, Json(new): Json<NewState>) -> Answer {
     let presented = Presented::of(&parts.headers);
-    let region = Call::of(None, &Request::from_parts(parts, axum::body::Body::empty())).region;
+    let region = region_of(&parts.headers, &parts.extensions);
     credentials::set_state(&mut lock(&state), region, &presented, new.state)
 }
 

@@ -9,7 +9,7 @@ use super::{
     ms,
     params::Params,
     prefix,
-    scopes::{OFFLINE, OPENID, Scopes, Surface},
+    scopes::{OFFLINE_ACCESS, OPENID, Scopes, Surface},
     token::{self, is_verifier},
 };
 use crate::{
@@ -69,7 +69,7 @@ fn begin(state: &mut State, asked: &Asked) -> Result<Answer, Failure> {
     if !scopes.is_within(&oauth.catalogue.all(Surface::Developer)) {
         return Err(Failure::scope("scope: has one that is not known"));
     }
-    if scopes.has(OFFLINE) && !scopes.has(OPENID) {
+    if scopes.has(OFFLINE_ACCESS) && !scopes.has(OPENID) {
         return Err(Failure::scope("scope: offline_access requires openid"));
     }
     let challenge = params.get("code_challenge").map(str::to_owned);

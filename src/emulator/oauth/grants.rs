@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     OAuthCounts, ms,
     options::OAuthOptions,
-    scopes::{OFFLINE, Scopes},
+    scopes::{OFFLINE_ACCESS, Scopes},
 };
 use crate::{
     Region,
@@ -121,7 +121,7 @@ impl Grants {
         counts: &mut OAuthCounts,
     ) -> Issued {
         let grant = &self.all[index];
-        let refreshes = grant.refreshes && grant.scopes.has(OFFLINE);
+        let refreshes = grant.refreshes && grant.scopes.has(OFFLINE_ACCESS);
         let access = self.add(index, Kind::Access, scopes.clone(), now_ms, options.access_lifetime);
         let refresh = refreshes.then(|| self.add(index, Kind::Refresh, Scopes::default(), now_ms, options.refresh_lifetime));
         counts.issued += 1;

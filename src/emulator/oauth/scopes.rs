@@ -12,7 +12,7 @@ use super::options::OAuthOptions;
 pub(in crate::emulator) struct Scopes(BTreeSet<String>);
 
 /// Asks for a refresh token.
-pub(super) const OFFLINE: &str = "offline_access";
+pub(super) const OFFLINE_ACCESS: &str = "offline_access";
 pub(super) const OPENID: &str = "openid";
 
 impl Scopes {
@@ -78,13 +78,13 @@ pub(super) enum Surface {
 const MCP: [(&str, &str); 3] = [
     ("mcp:read", "Read charts, dashboards, cohorts and experiments"),
     ("mcp:write", "Create and change charts, dashboards, cohorts and experiments"),
-    (OFFLINE, "Keep this access while you are away, until you revoke it"),
+    (OFFLINE_ACCESS, "Keep this access while you are away, until you revoke it"),
 ];
 
 /// What Amplitude's Developer API lists.
 const DEVELOPER: [(&str, &str); 12] = [
     (OPENID, "Know who you are"),
-    (OFFLINE, MCP[2].1),
+    (OFFLINE_ACCESS, MCP[2].1),
     ("projects:read", "See the projects of your organisation"),
     ("taxonomy:read", "See which events and properties are planned"),
     ("taxonomy:write", "Change which events and properties are planned"),

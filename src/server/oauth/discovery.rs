@@ -48,7 +48,6 @@ pub struct Discovery {
 
 /// What a resource says of itself.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ProtectedResource {
     resource: String,
     authorization_server: String,
