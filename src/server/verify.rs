@@ -33,7 +33,7 @@ impl<C: Credential> Client<C> {
     where
         C: CanVerify,
     {
-        for Probe { api, path, query, or } in self.credential.probes()? {
+        for Probe { api, path, query, is_also_good } in self.credential.probes()? {
             let call = Call { api, method: Probe::METHOD, path, pace: Pace::Quick, scope: None };
             let asked = self.call(call, |request| if query.is_empty() { request } else { request.query(query) }).await;
             let answer = match asked {
@@ -45,7 +45,7 @@ impl<C: Credential> Client<C> {
                 continue;
             }
             let error = status_error(&answer.response);
-            if !or(status, &self.core.read(answer, MAX_ANSWER_BYTES).await?) {
+            if !is_also_good(status, &self.core.read(answer, MAX_ANSWER_BYTES).await?) {
                 return Err(error);
             }
         }

@@ -62,14 +62,14 @@ pub struct Probe {
     pub(super) path: &'static str,
     pub(super) query: &'static [(&'static str, &'static str)],
     /// Whether a status and a text beside success are what the server says once it has taken the credential.
-    pub(super) or: fn(u16, &str) -> bool,
+    pub(super) is_also_good: fn(u16, &str) -> bool,
 }
 
 impl Probe {
     pub(super) const METHOD: Method = Method::GET;
 
     const fn new(api: Api, path: &'static str, query: &'static [(&'static str, &'static str)]) -> Self {
-        Self { api, path, query, or: |_, _| false }
+        Self { api, path, query, is_also_good: |_, _| false }
     }
 }
 

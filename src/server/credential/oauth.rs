@@ -12,7 +12,7 @@ use crate::{
     server::{
         AccessToken, AuthEvent, BoxFuture, Expose as _, Scope, ScopeSet, SecretSource,
         env::{Environment, from_environment},
-        oauth::{AuthError, Lease, TokenProvider, host_name},
+        oauth::{AuthError, Lease, TokenProvider, bearer_hosts, host_name},
     },
 };
 
@@ -178,11 +178,7 @@ impl StaticToken {
     }
 
     fn of(token: Rotating, region: Region) -> Self {
-        let hosts = match region {
-            Region::Us => ["developer-api.amplitude.com", "mcp.amplitude.com"],
-            Region::Eu => ["developer-api.eu.amplitude.com", "mcp.eu.amplitude.com"],
-        };
-        Self { token, hosts: hosts.map(str::to_owned).to_vec(), granted: ScopeSet::new() }
+        Self { token, hosts: bearer_hosts(region), granted: ScopeSet::new() }
     }
 
     /// One more host that it may be sent to, without a port, e.g. that of an own proxy.

@@ -89,7 +89,7 @@ impl Sealed for ProjectPair {
     fn probes(&self) -> Result<Vec<Probe>> {
         // An hour before there was anything to export: the answer to good keys is that there is nothing.
         let probe = Probe::new(Api::Analytics, "/api/2/export", &[("start", "20000101T00"), ("end", "20000101T00")]);
-        Ok(vec![Probe { or: is_no_data, ..probe }])
+        Ok(vec![Probe { is_also_good: is_no_data, ..probe }])
     }
 }
 
@@ -165,8 +165,8 @@ impl Sealed for ProfileKey {
     fn probes(&self) -> Result<Vec<Probe>> {
         // Nobody has this id; that nobody has is said in the server's own words, with a status that is not documented.
         let probe = Probe::new(Api::Profile, "/v1/userprofile", &[("user_id", "amplitude-sdk-verifies-a-key")]);
-        let or = |status, text: &str| (200..500).contains(&status) && text.contains("not seen before");
-        Ok(vec![Probe { or, ..probe }])
+        let is_also_good = |status, text: &str| (200..500).contains(&status) && text.contains("not seen before");
+        Ok(vec![Probe { is_also_good, ..probe }])
     }
 }
 

@@ -58,4 +58,4 @@ pub use self::{
     store::{EncryptedTokenStore, FileTokenStore, MemoryTokenStore, StoredTokens},
     token::{Lease, StoreGuard, StoreKey, TokenProvider, TokenSet, TokenStore},
 };
-pub(crate) use self::{endpoint::host_name, http::Answer, token::TokenEndpoint, token_answer::TokenAnswer};
+pub(crate) use self::{endpoint::host_name, http::Answer, server::bearer_hosts, token::TokenEndpoint, token_answer::TokenAnswer};

@@ -75,15 +75,15 @@ impl AuthorizationServer {
     /// tools use it, but its documentation for others was withdrawn. Its tokens were seen to open the Developer API and the MCP endpoint.
     #[must_use]
     pub fn hydra(region: Region) -> Self {
-        let (issuer, hosts) = match region {
-            Region::Us => ("https://auth.amplitude.com", ["developer-api.amplitude.com", "mcp.amplitude.com"]),
-            Region::Eu => ("https://auth.eu.amplitude.com", ["developer-api.eu.amplitude.com", "mcp.eu.amplitude.com"]),
+        let issuer = match region {
+            Region::Us => "https://auth.amplitude.com",
+            Region::Eu => "https://auth.eu.amplitude.com",
         };
         Self::preset(Known {
             authorization: known(issuer, "/oauth2/auth"),
             token: known(issuer, "/oauth2/token"),
             registration: known(issuer, "/oauth2/register"),
-            hosts: hosts.map(str::to_owned).to_vec(),
+            hosts: bearer_hosts(region),
             issuer: issuer.to_owned(),
             ..Known::default()
         })
@@ -202,6 +202,15 @@ impl AuthorizationServer {
     pub(crate) fn device_endpoint(&self) -> Result<&Url, AuthError> {
         self.need(&self.0.device, "device_authorization_endpoint")
     }
+}
+
+/// The hosts of a region that take tokens of users: the Developer API and MCP.
+pub(crate) fn bearer_hosts(region: Region) -> Vec<String> {
+    let hosts = match region {
+        Region::Us => ["developer-api.amplitude.com", "mcp.amplitude.com"],
+        Region::Eu => ["developer-api.eu.amplitude.com", "mcp.eu.amplitude.com"],
+    };
+    hosts.map(str::to_owned).to_vec()
 }
 
 fn known(issuer: &str, path: &str) -> Option<Url> {

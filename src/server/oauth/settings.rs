@@ -186,7 +186,9 @@ from_environment!(
     AuthError: "[`AuthError::Invalid`]",
     "AMPLITUDE_OAUTH_CLIENT_ID",
     "AMPLITUDE_OAUTH_CLIENT_SECRET",
-    "AMPLITUDE_OAUTH_REDIRECT_URI"
+    "AMPLITUDE_OAUTH_REDIRECT_URI",
+    "AMPLITUDE_OAUTH_SCOPES",
+    "AMPLITUDE_OAUTH_ISSUER"
 );
 
 impl OAuthApp {
