@@ -32,8 +32,9 @@ impl Error {
         self.made_of()
     }
 
+    /// What merely lies behind it, e.g. an error of the application's own source of secrets, is not it.
     fn made_of<E: StdError + 'static>(&self) -> Option<&E> {
-        self.0.source.as_deref()?.downcast_ref()
+        self.0.source.as_deref().filter(|_| self.0.speaks_for_source)?.downcast_ref()
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {
@@ -60,5 +61,21 @@ impl Error {
     pub(crate) fn speaking_for(mut self, source: impl Into<Source>) -> Self {
         self.0.speaks_for_source = true;
         self.with_source(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::CredentialKind;
+
+    #[test]
+    fn an_error_is_made_of_its_reason_and_not_of_what_lies_behind() {
+        let reason = CredentialError::Forbidden { kind: CredentialKind::ScimKey, host: "h".to_owned() };
+        let made = Error::from(reason.clone());
+        assert_eq!((made.credential_error(), made.source().is_none()), (Some(&reason), true));
+        // As a source of secrets does that asks somewhere with a credential of its own.
+        let behind = Error::at("my source", "gives no secret").with_source(reason);
+        assert!(behind.credential_error().is_none() && behind.source().is_some());
     }
 }
