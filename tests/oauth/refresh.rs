@@ -330,8 +330,8 @@ async fn t_r9_a_lost_answer_is_asked_for_again_when_nothing_else_is_left() {
             true => Reply::json(400, &json!({"error": "invalid_grant"})),
         }
     });
-    // In the last fifth of its life, where callers wait for a newer one; it has four seconds.
-    let store = store_with(&stub, 4).await;
+    // In the last fifth of its life, where callers wait for a newer one; it has eight seconds or, by the second that has begun, seven.
+    let store = store_with(&stub, 8).await;
     let tokens = RefreshingToken::resume(&stub_app(&stub), store.clone()).await.unwrap();
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(2500) {
