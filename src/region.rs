@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 
-/// The data centre of a project. Chosen when the Amplitude organisation was made; keys of one do not work in the other.
+/// The data centre of a project. Chosen when the Amplitude organization was made; keys of one do not work in the other.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Region {

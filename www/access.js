@@ -75,8 +75,8 @@ export async function startAccess() {
   })
   step(find('#read-events'), result, async () => ({ text: read(await post('/access/events')) }))
   step(find('#look-up'), result, async () => {
-    const { login, organisation } = await post('/access/account')
-    return { text: `The token acts for ${login ?? 'nobody in particular'}, of ${organisation ?? 'an organisation without a name'}.` }
+    const { login, organization } = await post('/access/account')
+    return { text: `The token acts for ${login ?? 'nobody in particular'}, of ${organization ?? 'an organization without a name'}.` }
   })
   step(find('#refresh-now'), result, async () => {
     await post('/access/refresh')

@@ -17,7 +17,7 @@ use crate::Region;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum CredentialKind {
-    /// An organisation's API key and secret key: Basic.
+    /// An organization's API key and secret key: Basic.
     Org,
     /// A SCIM key: Bearer.
     Scim,
@@ -100,7 +100,7 @@ impl Credential {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CredentialState {
-    /// It is.
+    /// It is taken.
     Good,
     /// No more: its time is over.
     Expired,
@@ -183,7 +183,7 @@ impl Presented {
 pub(super) fn project_of(state: &State, region: Region, presented: &Presented, what: Delegated) -> Result<String, Answer> {
     match presented {
         Presented::Basic(key, secret) if state.has_pair(key, secret, region) => {
-            state.state_of(secret).refusal().map_or(Ok(key.clone()), |text| Err(Answer::text(401, text)))
+            state.credential_state(secret).refusal().map_or(Ok(key.clone()), |text| Err(Answer::text(401, text)))
         }
         Presented::Bearer(token) => oauth::permit(state, region, token, what),
         // Amplitude may not say so.
@@ -208,7 +208,7 @@ fn known<'a>(state: &State, region: Region, presented: &'a Presented) -> Option<
 pub(super) fn set_state(state: &mut State, region: Region, presented: &Presented, now: CredentialState) -> Answer {
     match known(state, region, presented) {
         Some((_, secret)) => {
-            state.set_state_of(*secret, now);
+            state.set_credential_state(*secret, now);
             Answer::new(204, Body::Empty)
         }
         None => Answer::text(404, "credential: the request carries none of this region that is known here and no token of OAuth"),
@@ -217,7 +217,7 @@ pub(super) fn set_state(state: &mut State, region: Region, presented: &Presented
 
 /// Says which of the known credentials a request carries; where none, why, in Amplitude's words where those are public.
 pub(super) fn describe(state: &State, region: Region, presented: &Presented) -> Result<Value, &'static str> {
-    let told = |kind: &str, secret: &Sealed| match state.state_of(secret).refusal() {
+    let told = |kind: &str, secret: &Sealed| match state.credential_state(secret).refusal() {
         None => Ok(json!({"kind": kind, "fingerprint": secret.to_string()})),
         Some(text) => Err(text),
     };

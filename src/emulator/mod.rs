@@ -45,7 +45,7 @@
 //! Kinds of faults: `status` and `accept_then_status` with `status`, `delay` with `ms`, `hang_up`, `html`, `accept_then_hang_up`; for
 //! the API `ingestion`, `identify`, `export`, `cohorts`, `token`, `device`, `revoke` or `context`.
 //!
-//! Keys of organisations, of SCIM and of Experiment are known at `/_emulator/credential`; the APIs that they open are not here, so that
+//! Keys of organizations, of SCIM and of Experiment are known at `/_emulator/credential`; the APIs that they open are not here, so that
 //! `verify` of a client with such a key finds nothing under its address (404).
 //!
 //! Scripts of any origin may call the APIs of events, as at Amplitude. OAuth, the pages and what is below `/_emulator` are for their own
@@ -316,9 +316,16 @@ impl Emulator {
         lock(&self.state).faults.add(api, fault, times);
     }
 
-    /// What becomes of a secret: a project's secret key, or that of a [`Credential`]. Unlike a mistyped one it is refused with the reason.
-    pub fn set_credential_state(&self, secret: &str, now: CredentialState) {
-        lock(&self.state).set_state_of(Sealed::of(secret), now);
+    /// What becomes of a secret: a project's secret key, or that of a [`Credential`]. Unlike a mistyped one it is refused with the reason. Answers
+    /// whether there is such a secret.
+    #[must_use]
+    pub fn set_credential_state(&self, secret: &str, now: CredentialState) -> bool {
+        let (mut state, secret) = (lock(&self.state), Sealed::of(secret));
+        let is_known = state.has_any(&secret);
+        if is_known {
+            state.set_credential_state(secret, now);
+        }
+        is_known
     }
 
     /// Moves the emulator's clock forward: its throttles, its memory of insert ids and its export delay follow it.

@@ -149,11 +149,17 @@ impl State {
         self.projects_of(region).any(|it| Sealed::of(&it.project.secret) == *secret)
     }
 
-    pub(super) fn state_of(&self, secret: &Sealed) -> CredentialState {
+    /// Whether this is a secret of any project or credential.
+    pub(super) fn has_any(&self, secret: &Sealed) -> bool {
+        let of_projects = self.projects.iter().any(|it| Sealed::of(&it.project.secret) == *secret);
+        of_projects || self.credentials.iter().any(|it| it.secret() == secret)
+    }
+
+    pub(super) fn credential_state(&self, secret: &Sealed) -> CredentialState {
         self.ended.get(secret).copied().unwrap_or(CredentialState::Good)
     }
 
-    pub(super) fn set_state_of(&mut self, secret: Sealed, now: CredentialState) {
+    pub(super) fn set_credential_state(&mut self, secret: Sealed, now: CredentialState) {
         self.ended.insert(secret, now);
     }
 

@@ -70,9 +70,9 @@ fn each_way_in_which_a_credential_is_wrong_has_its_own_error() {
     let verify = |secret: &str, options: Options| block_on(Client::with_options(pair(secret), options).unwrap().verify());
     verify(DEMO_SECRET, options(&emulator)).unwrap();
     let ended = |state| {
-        emulator.set_credential_state(DEMO_SECRET, state);
+        assert!(emulator.set_credential_state(DEMO_SECRET, state));
         let error = verify(DEMO_SECRET, options(&emulator)).unwrap_err();
-        emulator.set_credential_state(DEMO_SECRET, CredentialState::Good);
+        assert!(emulator.set_credential_state(DEMO_SECRET, CredentialState::Good));
         error
     };
     let errors = [
@@ -90,10 +90,11 @@ fn each_way_in_which_a_credential_is_wrong_has_its_own_error() {
 
     let client = Client::with_options(PersonalAccessToken::new(TOKEN).unwrap(), options(&emulator)).unwrap();
     for (state, why) in [(CredentialState::Expired, Refusal::Expired), (CredentialState::Revoked, Refusal::Revoked)] {
-        emulator.set_credential_state(TOKEN, state);
+        assert!(emulator.set_credential_state(TOKEN, state));
         let error = block_on(client.context()).unwrap_err();
         assert!(matches!(reason(&error), CredentialError::Refused { why: found, .. } if *found == why), "{error:?}");
     }
-    emulator.set_credential_state(TOKEN, CredentialState::Good);
+    assert!(emulator.set_credential_state(TOKEN, CredentialState::Good));
+    assert!(!emulator.set_credential_state("amp_unknown", CredentialState::Revoked), "there is none");
     block_on(client.context()).unwrap();
 }

@@ -282,7 +282,7 @@ fn child_with_a_person() {
         reply(400, r#""silenced_devices":["sentinel-person"],"silenced_events":[0]"#),
         reply(429, r#""throttled_users":{"sentinel-person":31},"throttled_events":[0]"#),
     ]);
-    let config = Config::new(ProjectKey::new(KEY).unwrap()).server_url(stub.url()).flush_interval(Duration::from_millis(5));
+    let config = Config::new(ProjectKey::new(KEY).unwrap()).server_url(stub.url()).flush_at(2);
     let config = config.plugin(Fails("fails", false)).plugin(Fails("panics", true)).queue_bytes(5000);
     let client = Client::new(config).unwrap();
     let of_a_person = || {

@@ -45,7 +45,7 @@ fn it_says_what_it_may_do() {
     let service = Service::new("fake-client-secret");
     let (status, said) = service.start(&[]).end();
     assert!(status.success(), "{said}");
-    assert_eq!(said, "reports of Emulated Organisation may: mcp:read\n");
+    assert_eq!(said, "reports of Emulated Organization may: mcp:read\n");
 }
 
 #[test]

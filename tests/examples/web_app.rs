@@ -94,7 +94,7 @@ fn a_user_signs_in_is_shown_what_amplitude_says_and_signs_out() {
 
     let page = site.home(&mut browser);
     assert_eq!(page.status, 200);
-    for part in ["ada@example.com", "Emulated Organisation", "mcp:read offline_access", "action=\"/sign-out\""] {
+    for part in ["ada@example.com", "Emulated Organization", "mcp:read offline_access", "action=\"/sign-out\""] {
         assert!(page.body.contains(part), "{part}: {}", page.body);
     }
 

@@ -48,7 +48,7 @@ fn offers() -> [(Scope, &'static str); 4] {
     let own = |name| Scope::new(name).expect("the names are scopes");
     [
         (read_events(), "Read the shop’s events"),
-        (PROJECTS_READ, "See whose organisation it is"),
+        (PROJECTS_READ, "See whose organization it is"),
         (own("cohorts:manage"), "Manage cohorts, for which it has no use yet"),
         (OFFLINE_ACCESS, "Go on when the first token has expired, without asking again"),
     ]

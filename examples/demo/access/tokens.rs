@@ -137,7 +137,7 @@ pub(super) async fn read_events(State(access): Shared, headers: HeaderMap) -> Re
 pub(super) async fn look_up(State(access): Shared, headers: HeaderMap) -> Response {
     let Some((_, grant)) = granted(&access.sessions.of(&headers)) else { return nothing_granted() };
     match grant.account.context().await {
-        Ok(context) => Json(json!({"login": context.login_id, "organisation": context.org_name})).into_response(),
+        Ok(context) => Json(json!({"login": context.login_id, "organization": context.org_name})).into_response(),
         Err(error) => refused(&error),
     }
 }

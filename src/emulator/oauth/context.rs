@@ -10,8 +10,8 @@ use crate::emulator::{
     state::State,
 };
 
-/// The one organisation of the emulator.
-const ORG: (&str, &str) = ("900001", "Emulated Organisation");
+/// The one organization of the emulator.
+const ORG: (&str, &str) = ("900001", "Emulated Organization");
 
 pub(super) fn context(state: &mut State, asked: &Asked) -> Answer {
     let (oauth, region) = (&state.oauth, asked.region);
@@ -26,7 +26,7 @@ pub(super) fn context(state: &mut State, asked: &Asked) -> Answer {
             })
             .map_err(|refused| oauth.invalid(region, &refused)),
         Presented::PersonalAccessToken(_) => match presented.find(&state.credentials, region) {
-            Some(token) => match state.state_of(token.secret()).refusal() {
+            Some(token) => match state.credential_state(token.secret()).refusal() {
                 None => Ok((oauth.options.login_id.as_str(), "pat", &token.scopes)),
                 Some(text) => Err(oauth.ended(region, text)),
             },

@@ -85,7 +85,7 @@ const MCP: [(&str, &str); 3] = [
 const DEVELOPER: [(&str, &str); 12] = [
     (OPENID, "Know who you are"),
     (OFFLINE_ACCESS, MCP[2].1),
-    ("projects:read", "See the projects of your organisation"),
+    ("projects:read", "See the projects of your organization"),
     ("taxonomy:read", "See which events and properties are planned"),
     ("taxonomy:write", "Change which events and properties are planned"),
     ("analytics:read", "Read charts and what they show"),

@@ -33,16 +33,10 @@ use crate::{
 pub struct OAuth(Arc<dyn TokenProvider>);
 
 impl OAuth {
-    /// Tokens of a provider.
+    /// Tokens of a provider, or of one in an `Arc` that others use, too.
     #[must_use]
     pub fn new(provider: impl TokenProvider) -> Self {
         Self(Arc::new(provider))
-    }
-
-    /// As [`OAuth::new`], with a provider that others use, too.
-    #[must_use]
-    pub fn shared(provider: Arc<dyn TokenProvider>) -> Self {
-        Self(provider)
     }
 
     /// The scopes that were granted, as far as it is known.

@@ -147,7 +147,7 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum StoreFault {
-    /// It cannot be read or written.
+    /// It cannot be read or written, or it does not answer. It may be back later.
     Io,
     /// It is readable for others, belongs to another user, or is a link.
     Unsafe,
@@ -164,7 +164,7 @@ impl AuthError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Transient { .. } | Self::Store(StoreFault::Locked | StoreFault::Conflict, _) => true,
+            Self::Transient { .. } | Self::Store(StoreFault::Io | StoreFault::Locked | StoreFault::Conflict, _) => true,
             Self::Secret(error) | Self::System(error) => error.is_retryable(),
             _ => false,
         }

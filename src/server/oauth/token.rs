@@ -161,6 +161,21 @@ pub trait TokenProvider: Send + Sync + 'static {
     fn is_for(&self, host: &str) -> bool;
 }
 
+/// A provider that several credentials use.
+impl<P: TokenProvider + ?Sized> TokenProvider for Arc<P> {
+    fn token(&self, rejected: Option<u64>) -> BoxFuture<'_, Result<Lease, AuthError>> {
+        (**self).token(rejected)
+    }
+
+    fn granted(&self) -> ScopeSet {
+        (**self).granted()
+    }
+
+    fn is_for(&self, host: &str) -> bool {
+        (**self).is_for(host)
+    }
+}
+
 /// An access token to use now.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
