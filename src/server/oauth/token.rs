@@ -88,6 +88,8 @@ impl TokenSet {
 ///   [`StoredTokens::generation`].
 /// - `save` is atomic and durable: when it has answered `Ok`, a crash does not take the new tokens away, and at no time is there a part of them.
 /// - `lock` is exclusive over all processes that share the store, and ends when its holder does.
+/// - What has not answered after 20 seconds is an error: its future is dropped, and others go on. Nothing of it may be done after that, e.g. by
+///   a thread that it started.
 pub trait TokenStore: Send + Sync + 'static {
     /// What is stored, if anything is.
     fn load<'a>(&'a self, key: &'a StoreKey) -> BoxFuture<'a, Result<Option<StoredTokens>, AuthError>>;

@@ -12,7 +12,7 @@ use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
@@ -79,13 +79,15 @@ impl FileTokenStore {
         Ok(Self::new(folder.join("amplitude-sdk").join("tokens")))
     }
 
-    /// Does what blocks on a thread for that.
+    /// Does what blocks on a thread for that. A caller that has given it up, because the disk hangs, may have gone on: no step that
+    /// others see is taken then.
     async fn blocking<T: Send + 'static>(
         &self,
         key: &StoreKey,
         work: impl FnOnce(&Place) -> Result<T, AuthError> + Send + 'static,
     ) -> Result<T, AuthError> {
-        let place = Place::of(&self.folder, key);
+        let awaited = Arc::new(());
+        let place = Place { awaited: Some(Arc::downgrade(&awaited)), ..Place::of(&self.folder, key) };
         runtime()?.blocking(move || work(&place)).await
     }
 
@@ -163,6 +165,8 @@ pub(super) struct Place {
     pub(super) stored: PathBuf,
     pub(super) new: PathBuf,
     lock: PathBuf,
+    /// Lives as long as somebody waits for what is done here; `None`: it is done in any case.
+    awaited: Option<Weak<()>>,
 }
 
 /// What is on the disk and not yet what is stored.
@@ -173,7 +177,12 @@ impl Place {
         let digest = ring::digest::digest(&ring::digest::SHA256, &stored::binding(key, 0));
         let name: String = digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let path = |ending| folder.join(format!("{name}.{ending}"));
-        Self { folder: Arc::clone(folder), stored: path("json"), new: path("new"), lock: path("lock") }
+        Self { folder: Arc::clone(folder), stored: path("json"), new: path("new"), lock: path("lock"), awaited: None }
+    }
+
+    fn check_awaited(&self) -> Result<(), AuthError> {
+        let is_given_up = self.awaited.as_ref().is_some_and(|awaited| awaited.strong_count() == 0);
+        if is_given_up { Err(AuthError::Store(StoreFault::Io, Some(Source::from("it was given up")))) } else { Ok(()) }
     }
 
     fn read(&self) -> Result<Option<StoredTokens>, AuthError> {
@@ -207,6 +216,7 @@ impl Place {
         make_folder(&self.folder)?;
         // Of a process that ended in the middle.
         remove(&self.new)?;
+        self.check_awaited()?;
         let mut file = access::private_file(OpenOptions::new().write(true).create_new(true)).open(&self.new).map_err(&failed)?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(&failed)?;
         Ok(Draft(self))
@@ -217,6 +227,7 @@ impl Place {
             return Ok(());
         }
         remove(&self.new)?;
+        self.check_awaited()?;
         remove(&self.stored)?;
         access::sync_folder(&self.folder).map_err(io_fault("cannot be written", &self.folder))
     }
@@ -225,6 +236,7 @@ impl Place {
 impl Draft<'_> {
     pub(super) fn publish(self) -> Result<(), AuthError> {
         let Self(place) = self;
+        place.check_awaited()?;
         fs::rename(&place.new, &place.stored).map_err(io_fault("cannot be replaced", &place.stored))?;
         access::sync_folder(&place.folder).map_err(io_fault("cannot be written", &place.folder))
     }
@@ -324,4 +336,65 @@ fn io_fault(what: &'static str, path: &Path) -> impl Fn(io::Error) -> AuthError 
 
 fn unsafe_fault(what: &'static str, path: &Path) -> AuthError {
     AuthError::Store(StoreFault::Unsafe, Some(Source::from(format!("{} {what}", path.display()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Work = fn(&Place, &dyn Fn()) -> Result<(), AuthError>;
+
+    fn key() -> StoreKey {
+        StoreKey::new("https://as.example.com", "demo")
+    }
+
+    fn tokens(generation: u64) -> StoredTokens {
+        StoredTokens::sealed(&key(), generation, "fake")
+    }
+
+    /// Has something hang on a slow disk until it was given up; answers how it ended.
+    async fn late(store: &FileTokenStore, work: Work) -> Result<(), AuthError> {
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let (end, ended) = std::sync::mpsc::channel();
+        let key = key();
+        let hanging = store.blocking(&key, move |place| {
+            let hang = || {
+                begun.send(()).unwrap();
+                may_go_on.recv().unwrap();
+            };
+            end.send(work(place, &hang)).unwrap();
+            Ok(())
+        });
+        assert!(tokio::time::timeout(Duration::ZERO, hanging).await.is_err());
+        has_begun.recv().unwrap();
+        go_on.send(()).unwrap();
+        ended.recv().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_given_up_is_not_done_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileTokenStore::new(folder.path().join("tokens"));
+        store.save(&key(), &tokens(1), None).await.unwrap();
+        let steps: [Work; 3] = [
+            |place, hang| {
+                hang();
+                place.write(tokens(2).as_json()).map(drop)
+            },
+            |place, hang| {
+                let draft = place.write(tokens(2).as_json())?;
+                hang();
+                draft.publish()
+            },
+            |place, hang| {
+                hang();
+                place.remove()
+            },
+        ];
+        for step in steps {
+            assert!(late(&store, step).await.is_err());
+            assert_eq!(store.load(&key()).await.unwrap().unwrap().generation(), 1);
+        }
+    }
 }
