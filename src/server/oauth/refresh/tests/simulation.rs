@@ -1,4 +1,5 @@
-//! Seeded schedules of several processes that share a store: answers late and lost, crashes at any point, clocks that jump, a store that fails.
+//! Seeded schedules of several processes that share a store: answers late and lost, crashes at any point, clocks that jump, a store that fails,
+//! or that is silent and does what it was asked later.
 //!
 //! Checked: no refresh token goes out twice while its successor is not lost; no two requests at once, and no two of one process within a
 //! second; nobody is given an expired token, nor told to have the user consent again while the grant stands. At the end, with a kind world:
@@ -76,6 +77,10 @@ impl Schedule {
         let server = Server::new(lifetime.map(Duration::from_secs));
         let store = Store::new(&executor, &server);
         store.faults.store([0, 0, 3, 30][random.below(4) as usize], Ordering::Relaxed);
+        // A token that lives no longer than a store's silence is over before it is used.
+        if lifetime.is_none_or(|lifetime| lifetime >= 100) {
+            store.stalls.store([0, 2, 20][random.below(3) as usize], Ordering::Relaxed);
+        }
         let (rough, clocks) = (random.percent(50), random.percent(30));
         let slots = (0..1 + random.below(3)).map(|_| Slot { process: Process::new(&executor, 0), tokens: None }).collect();
         let (kind, problems, callers) = Default::default();
@@ -196,6 +201,7 @@ impl Schedule {
     fn finish(&mut self, numbers: &mut u64) {
         self.kind.store(true, Ordering::Relaxed);
         self.store.faults.store(0, Ordering::Relaxed);
+        self.store.stalls.store(0, Ordering::Relaxed);
         self.executor.run_for(Duration::from_secs(200));
         for slot in 0..self.slots.len() {
             // The way to the server is kind from here on.

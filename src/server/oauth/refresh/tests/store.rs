@@ -26,6 +26,8 @@ pub(super) struct Store {
     pub(super) panics: Arc<AtomicU64>,
     /// So many times it does not answer.
     pub(super) hangs: Arc<AtomicU64>,
+    /// So often in a hundred times it does what it was asked later, and never answers.
+    pub(super) stalls: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -38,6 +40,7 @@ impl Store {
             faults: Arc::default(),
             panics: Arc::default(),
             hangs: Arc::default(),
+            stalls: Arc::default(),
         }
     }
 
@@ -46,6 +49,28 @@ impl Store {
         if take_one(&self.hangs) {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Whether it is now that it does this later and never answers.
+    fn stalls(&self, later: impl FnOnce(Self) -> BoxFuture<'static, ()>) -> bool {
+        let stalls = self.executor.random().percent(self.stalls.load(Ordering::Relaxed));
+        if stalls {
+            let (executor, later) = (self.executor.clone(), later(self.clone()));
+            // Of no process, so that it happens even after a crash.
+            self.executor.spawn(0, async move {
+                executor.pause(60_000).await;
+                later.await;
+            });
+        }
+        stalls
+    }
+
+    async fn put(&self, key: &StoreKey, tokens: &StoredTokens, expected: Option<u64>) -> Result<(), AuthError> {
+        self.memory.save(key, tokens, expected).await?;
+        if let Some(refresh) = tokens.read(key)?.refresh {
+            lock(&self.server).stored(refresh.expose());
+        }
+        Ok(())
     }
 
     fn fault(&self) -> Result<(), AuthError> {
@@ -63,6 +88,9 @@ impl TokenStore for Store {
         Box::pin(async {
             self.work(20).await;
             self.fault()?;
+            if self.stalls(|_| Box::pin(async {})) {
+                std::future::pending::<()>().await;
+            }
             self.memory.load(key).await
         })
     }
@@ -77,10 +105,16 @@ impl TokenStore for Store {
             self.work(50).await;
             assert!(!take_one(&self.panics), "a planted panic");
             self.fault()?;
-            self.memory.save(key, tokens, expected).await?;
-            if let Some(refresh) = tokens.read(key)?.refresh {
-                lock(&self.server).stored(refresh.expose());
+            let (late_key, late) = (key.clone(), tokens.clone());
+            if self.stalls(|store| {
+                Box::pin(async move {
+                    // Where another one was stored meanwhile, it is refused.
+                    let _ = store.put(&late_key, &late, expected).await;
+                })
+            }) {
+                std::future::pending::<()>().await;
             }
+            self.put(key, tokens, expected).await?;
             self.executor.pause(50).await;
             // It is stored, and the disk says that it failed.
             self.fault()
