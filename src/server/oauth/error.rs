@@ -294,6 +294,7 @@ impl From<AuthError> for Error {
     fn from(error: AuthError) -> Self {
         let retry_after = match &error {
             AuthError::Transient { retry_after, .. } => *retry_after,
+            AuthError::Secret(error) | AuthError::System(error) | AuthError::Invalid(error) => error.retry_after(),
             _ => None,
         };
         let made = Self::new(error.kind(), error.to_string());

@@ -40,7 +40,10 @@ pub(super) fn may_have_been_granted(error: &AuthError) -> bool {
 /// The same error for one of several who waited for it. `wait`: so long nothing new is tried.
 pub(super) fn share(error: &Arc<AuthError>, wait: Option<Duration>) -> AuthError {
     let source = || error.source().map(|_| Box::new(Shared(Arc::clone(error))) as Source);
-    let in_words = |of: &Error| Error::new(of.kind(), of.with_reasons());
+    let in_words = |of: &Error| {
+        let error = Error::new(of.kind(), of.with_reasons());
+        error.with_retryable(of.is_retryable()).with_retry_after(of.retry_after())
+    };
     match &**error {
         AuthError::ReauthRequired(reason) => AuthError::ReauthRequired(*reason),
         AuthError::ClientRejected { code } => AuthError::ClientRejected { code: code.clone() },
@@ -88,5 +91,69 @@ impl fmt::Display for Shared {
 impl StdError for Shared {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.below().source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ErrorKind,
+        error::with_reasons,
+        server::{
+            ScopeSet,
+            oauth::{CallbackFault, Reauth, Stage, StoreFault},
+        },
+    };
+
+    fn every() -> Vec<AuthError> {
+        let below = || Source::from(std::io::Error::other("below"));
+        // Its kind alone says another thing of another try.
+        let of = |kind, retryable| {
+            let error = Error::new(kind, "of").with_retryable(retryable).with_retry_after(Some(Duration::from_secs(7)));
+            error.with_source(below())
+        };
+        let (stage, code) = (Stage::Refresh, || "a_code".to_owned());
+        vec![
+            AuthError::ReauthRequired(Reauth::GrantRefused),
+            AuthError::ClientRejected { code: code() },
+            AuthError::Denied { code: code(), description: Some("said".to_owned()) },
+            AuthError::ScopeRefused { asked: ScopeSet::new() },
+            AuthError::InsufficientScope { needed: ScopeSet::new() },
+            AuthError::ForeignHost { host: "a.example".to_owned() },
+            AuthError::CallbackRejected(CallbackFault::Missing("code")),
+            AuthError::Protocol { stage, status: 200, bytes: 1, problem: "is no JSON" },
+            AuthError::Transient { stage, retry_after: Some(Duration::from_secs(7)), source: Some(below()) },
+            AuthError::Tls { stage, source: below() },
+            AuthError::Insecure { what: "issuer" },
+            AuthError::Expired { stage },
+            AuthError::Store(StoreFault::Locked, Some(below())),
+            AuthError::Store(StoreFault::Io, None),
+            AuthError::Secret(of(ErrorKind::Transport, false)),
+            AuthError::Secret(of(ErrorKind::Store, true)),
+            AuthError::System(of(ErrorKind::Store, true)),
+            AuthError::Unsupported { feature: "it" },
+            AuthError::Invalid(of(ErrorKind::Invalid, false)),
+        ]
+    }
+
+    #[test]
+    fn an_error_is_the_same_for_all_who_waited_and_in_every_call() {
+        for error in every() {
+            let (kind, retryable, text) = (error.kind(), error.is_retryable(), with_reasons(&error));
+            for part in ["below", "of: below"] {
+                assert!(text.matches(part).count() <= 1, "{text}");
+            }
+            let shared = share(&Arc::new(error), None);
+            assert_eq!((shared.kind(), shared.is_retryable(), with_reasons(&shared)), (kind, retryable, text.clone()));
+            let retry_after = match &shared {
+                AuthError::Transient { retry_after, .. } => *retry_after,
+                AuthError::Secret(of) | AuthError::System(of) | AuthError::Invalid(of) => of.retry_after(),
+                _ => None,
+            };
+            let made = Error::from(shared);
+            assert_eq!((made.kind(), made.is_retryable(), made.with_reasons()), (kind, retryable, text));
+            assert_eq!((made.retry_after(), made.auth_error().is_some()), (retry_after, true));
+        }
     }
 }
