@@ -132,6 +132,29 @@ fn the_secret_before_serves_until_the_new_one_is_active() {
 }
 
 #[test]
+fn after_both_were_refused_the_new_one_goes_first() {
+    let current = Arc::new(Mutex::new(OLD));
+    let shared = Arc::clone(&current);
+    let source = Arc::new(SecretFn::new("a test", move || {
+        let secret = shared.lock().unwrap().to_string();
+        async move { Ok(secret) }
+    }));
+    let ok = || Answer::Say(200, "application/json", "{}".to_owned());
+    let stub = Stub::start([ok(), refusal(), refusal(), ok(), ok()]);
+    let (options, told) = listening(&stub);
+    let client = Client::with_options(ManagementKey::from_source(Arc::clone(&source)), options).unwrap();
+    verify(&client).unwrap();
+    *current.lock().unwrap() = NEW;
+    source.refresh();
+    // The old one is refused too: it is no way back.
+    assert_eq!(verify(&client).unwrap_err().kind(), ErrorKind::Unauthorized);
+    verify(&client).unwrap();
+    assert_eq!(secrets(&stub), [OLD, NEW, OLD, NEW]);
+    let expected = ["secret_reloaded", "credential_refused", "secret_not_yet_active", "credential_refused"];
+    assert_eq!(*told.lock().unwrap(), expected);
+}
+
+#[test]
 fn exports_and_secrets_in_bodies_follow_a_rotation_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");

@@ -104,8 +104,8 @@ impl Rotating {
         let falls_back = !is_inactive && is_newest == Some(false);
         if falls_back {
             state.inactive = Some((newest, now));
-        } else if is_newest == Some(true) {
-            // The one before goes no more: it is the new one's turn from now on.
+        } else if is_newest != Some(false) {
+            // The one before goes no more, or went neither: it is the new one's turn from now on.
             state.inactive = None;
         }
         drop(state);
