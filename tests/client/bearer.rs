@@ -9,7 +9,7 @@ use amplitude_sdk::{
     Error, ErrorKind, Region,
     server::{
         AccessToken, AuthEvent, BoxFuture, Client, CredentialError, ExportRange, OAuth, Options, ProjectBearer, Scope,
-        ScopeMonitor, ScopeSet, StaticToken,
+        ScopeMonitor, ScopeSet, SecretSource, SecretText, StaticToken, VersionedSecret,
         oauth::{AuthError, Lease, Reauth, TokenProvider},
         scope,
     },
@@ -96,6 +96,27 @@ fn t_b8_a_token_goes_in_the_header_and_nowhere_else() {
     let seen = stub.seen();
     assert_eq!(bearers(&stub), ["Bearer fake-token-0"]);
     assert_eq!((seen[0].line.as_str(), seen[0].text.as_str()), ("GET /v1/context HTTP/1.1", ""));
+}
+
+/// Gives one token, numbered anew whenever it is asked.
+struct Renumbering(AtomicU64);
+
+impl SecretSource for Renumbering {
+    fn current(&self) -> BoxFuture<'_, Result<VersionedSecret, Error>> {
+        let version = self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move { Ok(VersionedSecret::new(SecretText::new("fake-token")?, version)) })
+    }
+
+    fn invalidate(&self, _: u64) {}
+}
+
+#[test]
+fn a_refused_token_is_not_sent_again_under_another_number() {
+    let stub = Stub::start([invalid_token(), invalid_token()]);
+    let token = StaticToken::from_source(Renumbering(AtomicU64::new(0)), Region::Us).host("127.0.0.1").unwrap();
+    let client = Client::with_options(OAuth::new(token), Options::new().base_url(stub.base_url())).unwrap();
+    assert_eq!(block_on(client.context()).unwrap_err().status(), Some(401));
+    assert_eq!(bearers(&stub), ["Bearer fake-token"]);
 }
 
 #[test]

@@ -62,7 +62,9 @@ impl OAuth {
             _ => return Ok(None),
         };
         let lease = self.0.token(rejected).await?;
-        Ok((rejected != Some(lease.generation)).then_some(lease))
+        // The same one may have another number.
+        let is_refused = |it: &Tried| it.version == lease.generation || it.fingerprint == lease.token.fingerprint();
+        Ok((!refused.iter().any(is_refused)).then_some(lease))
     }
 }
 
