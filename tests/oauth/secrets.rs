@@ -164,3 +164,18 @@ async fn a_source_that_fails_is_not_a_server_that_refuses() {
     assert!(matches!(error, AuthError::Secret(_)), "{error:?}");
     assert!(stub.seen().is_empty());
 }
+
+#[tokio::test]
+async fn a_client_that_is_known_and_not_allowed_is_no_matter_of_its_secret() {
+    let refusal = |status: u16, code: &str| Reply::json(status, &json!({"error": code}));
+    for (status, code, tried) in [(400, "unauthorized_client", 1), (401, "unauthorized_client", 2), (400, "invalid_client", 2)] {
+        let stub = Stub::start(move |_, _| refusal(status, code));
+        let source = Source::of("");
+        source.store("secret-2", Some("secret-1"));
+        let client = OAuthClient::new("id", ClientAuth::SecretPost(OAuthSecret::from_source(source))).unwrap();
+        let app = OAuthApp::builder(stub.server(), client).options(stub.options()).build().unwrap();
+        let error = ClientCredentials::new(app, [scope::MCP_READ]).unwrap().token().await.shown().unwrap_err();
+        assert!(matches!(&error, AuthError::ClientRejected { code: said } if said == code), "{error:?}");
+        assert_eq!(stub.seen().len(), tried, "{status} {code}");
+    }
+}

@@ -48,8 +48,9 @@ pub enum ClientAuth {
 pub struct OAuthSecret(Rotating);
 
 impl OAuthSecret {
-    /// Asks the source before each request. When the server refuses the secret (`invalid_client`), the source is to look again, and the request
-    /// is repeated: with the new secret, and with the one before where the source gives it and the server does not know the new one yet.
+    /// Asks the source before each request. When the server refuses the secret (`invalid_client`, or `unauthorized_client` with 401), the source is
+    /// to look again, and the request is repeated: with the new secret, and with the one before where the source gives it and the server does not
+    /// know the new one yet.
     pub fn from_source(source: impl SecretSource) -> Self {
         Self::from(Arc::new(source) as Arc<dyn SecretSource>)
     }
@@ -141,7 +142,7 @@ impl OAuthClient {
         let (mut refused, mut refusal) = (Vec::new(), None);
         while let Some(held) = secret.next(http.observers(), &refused).await.map_err(AuthError::Secret)? {
             let answer = wire::ask(http, endpoint, Proof { secret: Some(&held.secret), ..proof }, asked).await?;
-            if !answer.rejects_client() {
+            if !answer.rejects_secret() {
                 return Ok(answer);
             }
             http.observers().tell(&AuthEvent::CredentialRefused { fingerprint: held.tried.fingerprint });

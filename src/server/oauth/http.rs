@@ -193,6 +193,13 @@ impl Answer {
         !self.is_success() && matches!(self.error(), AuthError::ClientRejected { .. })
     }
 
+    /// Whether it does not believe the secret: it may know who asks, and not allow it (`unauthorized_client`), which some servers, with 401, say of
+    /// a wrong secret too.
+    pub(crate) fn rejects_secret(&self) -> bool {
+        let is_believed = |code: &str| code != "invalid_client" && self.status != 401;
+        !self.is_success() && matches!(self.error(), AuthError::ClientRejected { code } if !is_believed(&code))
+    }
+
     /// # Errors
     /// [`Answer::error`], where it is no success.
     pub(crate) fn success(&self) -> Result<(), AuthError> {
