@@ -164,7 +164,8 @@ impl<F: Fn(&AuthEvent<'_>) + Send + Sync + 'static> AuthObserver for F {
     }
 }
 
-/// Names a secret by the first eight hexadecimal digits of its SHA-256, so that logs and reports can tell two apart.
+/// Names a secret by the first eight hexadecimal digits of its SHA-256, so that logs and reports can tell two apart. Who can guess a secret
+/// can check the guess by it: of one that is short, or that somebody thought up, it says too much.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Fingerprint(u32);
 
