@@ -76,7 +76,7 @@ impl Core {
                 return Ok(answer);
             }
             let error = self.refusal(answer, &authorization, &url).await?;
-            refused.push(authorization.tried);
+            refused.push(authorization.id);
             refusal = Some(error);
         }
     }
@@ -108,7 +108,7 @@ impl Core {
         if !meaning.is_credential {
             return Err(meaning.error);
         }
-        self.observers.tell(&AuthEvent::CredentialRefused { fingerprint: authorization.tried.fingerprint });
+        self.observers.tell(&AuthEvent::CredentialRefused { fingerprint: authorization.id.fingerprint });
         Ok(meaning.error)
     }
 

@@ -2,8 +2,8 @@
 
 use super::{
     Authorization, BodySecret, Both, CanBearer, CanExport, CanIngest, CanVerify, Credential, CredentialError, CredentialKind,
-    DeploymentKey, ManagementKey, OrgPair, PersonalAccessToken, Probe, ProfileKey, ProjectPair, ScimKey, Sealed,
-    ServerDeploymentKey, Target, Tried,
+    DeploymentKey, ManagementKey, OrgPair, PersonalAccessToken, Probe, ProfileKey, ProjectPair, ScimKey, Sealed, SecretId,
+    ServerDeploymentKey, Target,
 };
 #[cfg(feature = "oauth")]
 use super::{OAuth, ProjectBearer};
@@ -104,7 +104,7 @@ impl AnyCredential {
 }
 
 impl Sealed for AnyCredential {
-    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         match self.opens(target.api) {
             Some(credential) => credential.authorization(target, refused),
             None => Box::pin(async move { Err(self.unable(target.api)) }),

@@ -24,7 +24,7 @@ pub struct Target<'a> {
 #[derive(Debug)]
 pub struct Authorization {
     pub(in crate::server) kind: CredentialKind,
-    pub(in crate::server) tried: Tried,
+    pub(in crate::server) id: SecretId,
     /// What the credential has for this call, where it is not the API that names it.
     pub(in crate::server) scope: Option<Scope>,
     carried: Carried,
@@ -32,7 +32,7 @@ pub struct Authorization {
 
 /// Which secret an attempt had, without it.
 #[derive(Clone, Copy, Debug)]
-pub struct Tried {
+pub struct SecretId {
     pub(in crate::server) fingerprint: Fingerprint,
     /// Of the secret at its source, or of the token at its provider.
     pub(super) version: u64,
@@ -54,12 +54,12 @@ enum Carried {
 
 impl Authorization {
     pub(in crate::server) fn nothing(kind: CredentialKind, public: &str) -> Self {
-        Self { kind, tried: Tried::of(public, 0), scope: None, carried: Carried::Nothing }
+        Self { kind, id: SecretId::of(public, 0), scope: None, carried: Carried::Nothing }
     }
 
     /// `Api-Key` with a key that is public.
     pub(super) fn public_api_key(kind: CredentialKind, key: SecretText) -> Self {
-        Self { kind, tried: Tried::of(key.expose(), 0), scope: None, carried: Carried::ApiKey(key) }
+        Self { kind, id: SecretId::of(key.expose(), 0), scope: None, carried: Carried::ApiKey(key) }
     }
 
     pub(super) fn basic(kind: CredentialKind, user: &str, held: Held) -> Self {
@@ -80,12 +80,12 @@ impl Authorization {
 
     #[cfg(feature = "oauth")]
     pub(super) fn token(kind: CredentialKind, scope: Option<Scope>, token: AccessToken, generation: u64) -> Self {
-        Self { kind, tried: Tried::of(token.expose(), generation), scope, carried: Carried::Bearer(token) }
+        Self { kind, id: SecretId::of(token.expose(), generation), scope, carried: Carried::Bearer(token) }
     }
 
     fn of(kind: CredentialKind, held: Held, carry: impl FnOnce(SecretText) -> Carried) -> Self {
-        let Held { secret, tried } = held;
-        Self { kind, tried, scope: None, carried: carry(secret) }
+        let Held { secret, id } = held;
+        Self { kind, id, scope: None, carried: carry(secret) }
     }
 
     /// Adds it to a request's headers, marked so that no log of the HTTP stack shows it.
@@ -113,16 +113,16 @@ impl Authorization {
 #[derive(Debug)]
 pub(in crate::server) struct Held {
     pub(in crate::server) secret: SecretText,
-    pub(in crate::server) tried: Tried,
+    pub(in crate::server) id: SecretId,
 }
 
 impl Held {
     pub(super) fn new(secret: SecretText, version: u64) -> Self {
-        Self { tried: Tried::of(secret.expose(), version), secret }
+        Self { id: SecretId::of(secret.expose(), version), secret }
     }
 }
 
-impl Tried {
+impl SecretId {
     fn of(text: &str, version: u64) -> Self {
         Self { fingerprint: Fingerprint::of(text), version }
     }

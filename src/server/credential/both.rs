@@ -1,6 +1,6 @@
 //! Two credentials in one client.
 
-use super::{Authorization, BodySecret, CanBearer, CanExport, CanIngest, CanVerify, Credential, Probe, Sealed, Target, Tried};
+use super::{Authorization, BodySecret, CanBearer, CanExport, CanIngest, CanVerify, Credential, Probe, Sealed, SecretId, Target};
 use crate::{
     ProjectKey, Result,
     server::{BoxFuture, api::Api},
@@ -13,7 +13,7 @@ use crate::{
 pub struct Both<P, T>(pub P, pub T);
 
 impl<P: Credential, T: CanBearer> Sealed for Both<P, T> {
-    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         match target.api {
             Api::Developer => self.1.authorization(target, refused),
             _ => self.0.authorization(target, refused),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Authorization, CanVerify, Credential, CredentialKind, Probe, Sealed, Target, Tried, key::keys};
+use super::{Authorization, CanVerify, Credential, CredentialKind, Probe, Sealed, SecretId, Target, key::keys};
 use crate::{
     Result,
     server::{
@@ -100,7 +100,7 @@ impl fmt::Debug for DeploymentKey {
 }
 
 impl Sealed for DeploymentKey {
-    fn authorization<'a>(&'a self, _: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, _: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         Box::pin(async move {
             // Checked already, and no secret: the type is what carries a key.
             let key = SecretText::new(self.0.as_str())?;

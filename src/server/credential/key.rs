@@ -44,7 +44,7 @@ macro_rules! keys {
             fn authorization<'a>(
                 &'a self,
                 target: $crate::server::credential::Target<'a>,
-                refused: &'a [$crate::server::credential::Tried],
+                refused: &'a [$crate::server::credential::SecretId],
             ) -> $crate::server::BoxFuture<'a, $crate::Result<Option<$crate::server::credential::Authorization>>> {
                 Box::pin(self.0.authorize(target, refused, $carry))
             }

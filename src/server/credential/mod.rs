@@ -30,7 +30,7 @@ pub use self::{
     token::PersonalAccessToken,
 };
 pub(super) use self::{
-    authorization::{Authorization, Target, Tried},
+    authorization::{Authorization, SecretId, Target},
     refused::{Refused, is_known},
     rotating::Rotating,
 };
@@ -48,7 +48,7 @@ pub trait Credential: Sealed + Clone + Send + Sync + 'static {}
 pub trait Sealed: Send + Sync {
     /// What a request carries. `refused` are those that the server refused for this request: `None` when there is no other one to try.
     #[doc(hidden)]
-    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>>;
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>>;
 
     /// Requests that change nothing and tell whether the credential is good.
     #[doc(hidden)]
@@ -116,7 +116,7 @@ pub trait CanVerify: Credential {}
 pub struct BodySecret(Rotating);
 
 impl Sealed for BodySecret {
-    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         Box::pin(self.0.authorize(target, refused, |held| Authorization::body(CredentialKind::ProjectPair, held)))
     }
 

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    Authorization, CanBearer, CanExport, CanVerify, Credential, CredentialKind, Probe, Sealed, Target, Tried, rotating::Rotating,
-    token::CONTEXT,
+    Authorization, CanBearer, CanExport, CanVerify, Credential, CredentialKind, Probe, Sealed, SecretId, Target,
+    rotating::Rotating, token::CONTEXT,
 };
 use crate::{
     Region, Result,
@@ -50,7 +50,7 @@ impl OAuth {
     }
 
     /// A token, or another one than that which the server refused; `None`: there is no other.
-    async fn lease(&self, target: Target<'_>, refused: &[Tried]) -> Result<Option<Lease>> {
+    async fn lease(&self, target: Target<'_>, refused: &[SecretId]) -> Result<Option<Lease>> {
         http::check_url("url", target.url)?;
         let host = target.url.host_str().unwrap_or_default();
         if !self.0.is_for(host) {
@@ -63,7 +63,7 @@ impl OAuth {
         };
         let lease = self.0.token(rejected).await?;
         // The same one may have another number.
-        let is_refused = |it: &Tried| it.version == lease.generation || it.fingerprint == lease.token.fingerprint();
+        let is_refused = |it: &SecretId| it.version == lease.generation || it.fingerprint == lease.token.fingerprint();
         Ok((!refused.iter().any(is_refused)).then_some(lease))
     }
 }
@@ -77,7 +77,7 @@ impl fmt::Debug for OAuth {
 }
 
 impl Sealed for OAuth {
-    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         Box::pin(async move {
             let lease = self.lease(target, refused).await?;
             Ok(lease.map(|lease| Authorization::token(CredentialKind::OAuth, None, lease.token, lease.generation)))
@@ -126,7 +126,7 @@ impl ProjectBearer {
 }
 
 impl Sealed for ProjectBearer {
-    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         Box::pin(async move {
             // The token first: before there is one, nobody knows what was granted.
             let lease = self.oauth.lease(target, refused).await?;

@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Authorization, CanVerify, Credential, CredentialKind, Probe, Sealed, Target, Tried, key::keys, rotating::Rotating};
+use super::{
+    Authorization, CanVerify, Credential, CredentialKind, Probe, Sealed, SecretId, Target, key::keys, rotating::Rotating,
+};
 use crate::{
     ProjectKey, Result,
     server::{
@@ -108,7 +110,7 @@ impl OrgPair {
 from_environment!(OrgPair, "AMPLITUDE_ORG_API_KEY", "AMPLITUDE_ORG_SECRET_KEY");
 
 impl Sealed for OrgPair {
-    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         let carry = |held| Authorization::basic(CredentialKind::OrgPair, self.key.as_str(), held);
         Box::pin(self.secret.authorize(target, refused, carry))
     }

@@ -3,7 +3,7 @@
 use std::{future::ready, sync::Arc};
 
 use super::{
-    Authorization, BodySecret, CanExport, CanIngest, CanVerify, Credential, CredentialKind, Probe, Sealed, Target, Tried,
+    Authorization, BodySecret, CanExport, CanIngest, CanVerify, Credential, CredentialKind, Probe, Sealed, SecretId, Target,
     rotating::Rotating,
 };
 use crate::{
@@ -75,7 +75,7 @@ impl ProjectPair {
 from_environment!(ProjectPair, "AMPLITUDE_API_KEY", "AMPLITUDE_SECRET_KEY");
 
 impl Sealed for ProjectPair {
-    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         match target.api {
             // Ingestion reads the key from the body alone, and fails of no secret that cannot be read.
             Api::Ingestion => self.key.authorization(target, refused),
@@ -107,7 +107,7 @@ impl CanIngest for ProjectPair {
 }
 
 impl Sealed for ProjectKey {
-    fn authorization<'a>(&'a self, _: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, _: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         // What never changes is good for one attempt.
         let authorization = refused.is_empty().then(|| Authorization::nothing(CredentialKind::ProjectKey, self.as_str()));
         Box::pin(ready(Ok(authorization)))
@@ -158,7 +158,7 @@ impl ProfileKey {
 from_environment!(ProfileKey, "AMPLITUDE_SECRET_KEY");
 
 impl Sealed for ProfileKey {
-    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [Tried]) -> BoxFuture<'a, Result<Option<Authorization>>> {
+    fn authorization<'a>(&'a self, target: Target<'a>, refused: &'a [SecretId]) -> BoxFuture<'a, Result<Option<Authorization>>> {
         Box::pin(self.0.authorize(target, refused, |held| Authorization::api_key(CredentialKind::ProfileKey, held)))
     }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Authorization, Target, Tried, authorization::Held};
+use super::{Authorization, SecretId, Target, authorization::Held};
 use crate::{
     Error, Result,
     promise::lock,
@@ -59,7 +59,7 @@ impl Rotating {
     }
 
     /// The secret for the next attempt, after those that the server refused; `None`: there is no other one.
-    pub(in crate::server) async fn next(&self, observers: &Observers, refused: &[Tried]) -> Result<Option<Held>> {
+    pub(in crate::server) async fn next(&self, observers: &Observers, refused: &[SecretId]) -> Result<Option<Held>> {
         if refused.len() >= ATTEMPTS {
             return Ok(None);
         }
@@ -89,18 +89,18 @@ impl Rotating {
         Ok(read)
     }
 
-    fn choose(&self, read: VersionedSecret, observers: &Observers, refused: &[Tried]) -> Option<Held> {
+    fn choose(&self, read: VersionedSecret, observers: &Observers, refused: &[SecretId]) -> Option<Held> {
         let VersionedSecret { secret, previous, version } = read;
         let (current, previous) = (Held::new(secret, version), previous.map(|secret| Held::new(secret, version)));
-        let newest = current.tried.fingerprint;
+        let newest = current.id.fingerprint;
         let now = self.0.clock.now();
         let mut state = lock(&self.0.state);
         let is_reloaded = state.newest.replace(newest).is_some_and(|known| known != newest);
         let is_inactive = state.inactive.is_some_and(|(known, since)| known == newest && now.saturating_sub(since) < WAY_BACK);
         let order = if is_inactive { [previous, Some(current)] } else { [Some(current), previous] };
-        let is_new = |held: &Held| refused.iter().all(|it| it.fingerprint != held.tried.fingerprint);
+        let is_new = |held: &Held| refused.iter().all(|it| it.fingerprint != held.id.fingerprint);
         let chosen = order.into_iter().flatten().find(is_new);
-        let is_newest = chosen.as_ref().map(|held| held.tried.fingerprint == newest);
+        let is_newest = chosen.as_ref().map(|held| held.id.fingerprint == newest);
         let falls_back = !is_inactive && is_newest == Some(false);
         if falls_back {
             state.inactive = Some((newest, now));
@@ -129,7 +129,7 @@ impl Rotating {
     pub(in crate::server) async fn authorize(
         &self,
         target: Target<'_>,
-        refused: &[Tried],
+        refused: &[SecretId],
         carry: impl FnOnce(Held) -> Authorization,
     ) -> Result<Option<Authorization>> {
         Ok(self.next(target.observers, refused).await?.map(carry))

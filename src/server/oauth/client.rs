@@ -52,19 +52,13 @@ impl OAuthSecret {
     /// to look again, and the request is repeated: with the new secret, and with the one before where the source gives it and the server does not
     /// know the new one yet.
     pub fn from_source(source: impl SecretSource) -> Self {
-        Self::from(Arc::new(source) as Arc<dyn SecretSource>)
+        Self(Rotating::from_source(Arc::new(source), ClientSecret::check))
     }
 }
 
 impl From<ClientSecret> for OAuthSecret {
     fn from(secret: ClientSecret) -> Self {
         Self(Rotating::given(&secret))
-    }
-}
-
-impl From<Arc<dyn SecretSource>> for OAuthSecret {
-    fn from(source: Arc<dyn SecretSource>) -> Self {
-        Self(Rotating::from_source(source, |text| ClientSecret::new(text).map(drop)))
     }
 }
 
@@ -145,8 +139,8 @@ impl OAuthClient {
             if !answer.rejects_secret() {
                 return Ok(answer);
             }
-            http.observers().tell(&AuthEvent::CredentialRefused { fingerprint: held.tried.fingerprint });
-            refused.push(held.tried);
+            http.observers().tell(&AuthEvent::CredentialRefused { fingerprint: held.id.fingerprint });
+            refused.push(held.id);
             refusal = Some(answer);
         }
         // There is always one to begin with, and each that was refused has left its answer.

@@ -10,7 +10,7 @@ use url::Host;
 
 use super::{
     AuthError, AuthorizationServer, ClientAuth, ClientCredentials, Loopback, LoopbackHost, OAuthApp, OAuthClient, OAuthOptions,
-    RedirectUri, endpoint,
+    OAuthSecret, RedirectUri, endpoint,
 };
 use crate::{
     Error, Region, Result,
@@ -94,7 +94,7 @@ impl OAuthSettings {
     /// As [`OAuthClient::new`].
     pub fn client(&self) -> Result<OAuthClient, AuthError> {
         let auth = match &self.client_secret {
-            Some(source) => ClientAuth::SecretPost(Arc::clone(source).into()),
+            Some(source) => ClientAuth::SecretPost(OAuthSecret::from_source(Arc::clone(source))),
             None => ClientAuth::Public,
         };
         OAuthClient::new(&self.client_id, auth)

@@ -185,7 +185,7 @@ impl Meter {
             monitor: monitor.clone(),
             observers: observers.clone(),
             kind: authorization.kind,
-            fingerprint: authorization.tried.fingerprint,
+            fingerprint: authorization.id.fingerprint,
         }))
     }
 

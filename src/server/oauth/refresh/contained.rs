@@ -41,7 +41,8 @@ impl Contained {
             biased;
             answer = answer => answer,
             () = self.world.sleep(STORE_WAIT) => {
-                Err(AuthError::Store(StoreFault::Io, Some(Source::from("it did not answer within 20 seconds"))))
+                let silence = format!("it did not answer within {} seconds", STORE_WAIT.as_secs());
+                Err(AuthError::Store(StoreFault::Io, Some(Source::from(silence))))
             }
         }
     }
