@@ -2,18 +2,20 @@
 //!
 //! ```sh
 //! # In one terminal:
-//! cargo run --features emulator --bin amplitude-emulator -- --client command-line::us:http://127.0.0.1/callback
+//! cargo run --all-features --bin amplitude-emulator -- --public-revocation on \
+//!   --client command-line::us:http://127.0.0.1/callback
 //!
 //! # In another one:
 //! export AMPLITUDE_OAUTH_ISSUER=http://127.0.0.1:8787 AMPLITUDE_BASE_URL=http://127.0.0.1:8787
 //! export AMPLITUDE_OAUTH_CLIENT_ID=command-line AMPLITUDE_OAUTH_SCOPES='mcp:read offline_access'
-//! cargo run --features open-browser --example command_line -- login
-//! cargo run --features open-browser --example command_line -- context
-//! cargo run --features open-browser --example command_line -- logout
+//! cargo run --all-features --example command_line -- login
+//! cargo run --all-features --example command_line -- context
+//! cargo run --all-features --example command_line -- logout
 //! ```
 //!
 //! `--device` before the command signs in on a machine without a browser, at the Developer API, where no client is registered: the user opens an
-//! address elsewhere. At Amplitude it needs no variable at all, but `AMPLITUDE_REGION=eu` for an organization in the EU.
+//! address elsewhere. With the emulator it needs `AMPLITUDE_BASE_URL` alone, at Amplitude no variable, but `AMPLITUDE_REGION=eu` for an organization in
+//! the EU.
 //!
 //! At Amplitude, the way with a browser needs a client that is registered for `AMPLITUDE_OAUTH_REDIRECT_URI`, e.g.
 //! `http://localhost:13222/callback`. Tokens of the MCP server, which is the default, are for that server alone; those of

@@ -2,23 +2,24 @@
 //!
 //! ```sh
 //! # In one terminal:
-//! cargo run --features emulator --bin amplitude-emulator -- --service-account reports:fake-client-secret:us
+//! cargo run --all-features --bin amplitude-emulator -- --service-account reports:fake-client-secret:us
 //!
 //! # In another one:
 //! export AMPLITUDE_OAUTH_ISSUER=http://127.0.0.1:8787 AMPLITUDE_BASE_URL=http://127.0.0.1:8787
 //! export AMPLITUDE_OAUTH_CLIENT_ID=reports AMPLITUDE_OAUTH_SCOPES=mcp:read
 //! (umask 077; echo fake-client-secret > target/reports.secret)
-//! AMPLITUDE_OAUTH_CLIENT_SECRET_FILE=target/reports.secret cargo run --example service_account
+//! AMPLITUDE_OAUTH_CLIENT_SECRET_FILE=target/reports.secret cargo run --all-features --example service_account
 //! ```
 //!
-//! `cargo run --example service_account -- SECONDS` asks again and again, as a service does. Rotate the secret meanwhile, at the emulator and in
-//! the file: it is read when a new token is due and Amplitude refuses the old secret. That is when the token has expired; the emulator's live
-//! for an hour, or as `--access-lifetime SECONDS` says.
+//! `cargo run --all-features --example service_account -- SECONDS` asks again and again, as a service does. Rotate the secret meanwhile: have the emulator
+//! take both, put the new one into the file, and end the old one. The file is read when a new token is due and Amplitude refuses the old secret. A
+//! token is due when the one before expires; the emulator's live for an hour, or as `--access-lifetime SECONDS` says.
 //!
 //! ```sh
-//! curl -H 'content-type: application/json' -d '{"client_id": "reports", "secrets": ["fake-next-secret"]}' \
-//!   http://127.0.0.1:8787/_emulator/oauth/secret
+//! rotate() { curl -H 'content-type: application/json' -d "$1" http://127.0.0.1:8787/_emulator/oauth/secret; }
+//! rotate '{"client_id": "reports", "secrets": ["fake-next-secret", "fake-client-secret"]}'
 //! echo fake-next-secret > target/reports.secret
+//! rotate '{"client_id": "reports", "secrets": ["fake-next-secret"]}'
 //! ```
 //!
 //! At Amplitude, an administrator makes the account in the organization's settings. Leave `AMPLITUDE_OAUTH_ISSUER` out there, and set
@@ -29,7 +30,7 @@ use std::{env, error::Error, process::ExitCode, time::Duration};
 
 use amplitude_sdk::server::{
     AuthEvent, Client, OAuth, Options,
-    oauth::{MemoryTokenStore, OAuthOptions, OAuthSettings, RefreshingToken},
+    oauth::{AuthError, MemoryTokenStore, OAuthOptions, OAuthSettings, RefreshingToken},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -71,13 +72,19 @@ async fn run() -> Result<(), Box<dyn Error>> {
                 context.org_name.as_deref().unwrap_or("an organization"),
                 context.scopes
             ),
-            // What may work later does not end a service.
-            Err(error) if every.is_some() && error.is_retryable() => eprintln!("service_account: {}", with_causes(&error)),
+            // What may work later does not end a service, and a secret that is not the right one yet does neither.
+            Err(error) if every.is_some() && (error.is_retryable() || is_of_the_secret(&error)) => {
+                eprintln!("service_account: {}", with_causes(&error))
+            }
             Err(error) => return Err(error.into()),
         }
         let Some(every) = every else { return Ok(()) };
         tokio::time::sleep(every).await;
     }
+}
+
+fn is_of_the_secret(error: &amplitude_sdk::Error) -> bool {
+    matches!(error.auth_error(), Some(AuthError::ClientRejected { .. }))
 }
 
 fn with_causes(error: &dyn Error) -> String {

@@ -2,13 +2,13 @@
 //!
 //! ```sh
 //! # In one terminal:
-//! cargo run --features emulator --bin amplitude-emulator -- --client web-app:fake-client-secret:us:http://127.0.0.1/callback
+//! cargo run --all-features --bin amplitude-emulator -- --client web-app:fake-client-secret:us:http://127.0.0.1/callback
 //!
 //! # In another one:
 //! export AMPLITUDE_OAUTH_ISSUER=http://127.0.0.1:8787 AMPLITUDE_BASE_URL=http://127.0.0.1:8787
 //! export AMPLITUDE_OAUTH_CLIENT_ID=web-app AMPLITUDE_OAUTH_CLIENT_SECRET=fake-client-secret
 //! export AMPLITUDE_OAUTH_SCOPES='mcp:read offline_access'
-//! cargo run --features emulator --example web_app
+//! cargo run --all-features --example web_app
 //! ```
 //!
 //! Of the emulator it uses nothing; the feature brings axum. In production it stands behind a proxy that speaks TLS: `LISTEN` is where it listens

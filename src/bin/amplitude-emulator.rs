@@ -118,6 +118,7 @@ fn run() -> Result<(), String> {
     if default_project {
         text.push_str(&format!("project:     {DEMO_KEY} with secret {DEMO_SECRET}\n"));
     }
+    text.push_str(&format!("live view:   {}/\n", emulator.url()));
     // Who started it may not read on; the emulator runs all the same.
     let _ = io::stdout().write_all(text.as_bytes());
     emulator.wait().map_err(|error| error.to_string())

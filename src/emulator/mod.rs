@@ -45,7 +45,7 @@
 //! Kinds of faults: `status` and `accept_then_status` with `status`, `delay` with `ms`, `hang_up`, `html`, `accept_then_hang_up`; for
 //! the API `ingestion`, `identify`, `export`, `cohorts`, `token`, `device`, `revoke` or `context`.
 //!
-//! Keys of organizations, of SCIM and of Experiment are known at `/_emulator/credential`; the APIs that they open are not here, so that
+//! Secret keys alone, keys of organizations, of SCIM and of Experiment are known at `/_emulator/credential`; the APIs that they open are not here, so that
 //! `verify` of a client with such a key finds nothing under its address (404).
 //!
 //! Scripts of any origin may call the APIs of events, as at Amplitude. OAuth, the pages and what is below `/_emulator` are for their own
@@ -55,7 +55,7 @@
 //! `$setOnce`, `$add`, `$append`, `$prepend`, `$preInsert`, `$postInsert`, `$remove`. Identifies are in no export, and where they come by
 //! the Identify APIs they are no events at all.
 //!
-//! Where the documentation is silent, it is strict: what is only likely to be refused is refused. It says more than Amplitude may: which keys
+//! Where the documentation is silent, it is strict: what is only likely to be refused is refused. It says more than Amplitude may: which keys and personal access tokens
 //! are of another region, why a token is refused.
 //!
 //! ```

@@ -34,9 +34,9 @@ async fn statuses_have_their_kinds() {
         (400, "", ErrorKind::TooLarge, "split its range"),
         // A load balancer's page is not Amplitude's word on the size.
         (400, "<h1>400 Bad Request</h1>", ErrorKind::Invalid, "400"),
-        (401, "", ErrorKind::Unauthorized, "credential"),
-        (403, "Invalid API Key", ErrorKind::Unauthorized, "credential"),
-        (403, PAGE, ErrorKind::Unauthorized, "credential"),
+        (401, "", ErrorKind::Unauthorized, "does not take"),
+        (403, "Invalid API Key", ErrorKind::Unauthorized, "does not take"),
+        (403, PAGE, ErrorKind::Unauthorized, "does not take"),
         (404, PAGE, ErrorKind::NotFound, "404"),
         (413, PAGE, ErrorKind::TooLarge, "413"),
         (429, "Exceeded concurrent limit", ErrorKind::Throttled, "429"),

@@ -4,10 +4,13 @@ use axum::http::header;
 use serde_json::json;
 
 use super::{Asked, bearer::Challenge, grants::Flow, scopes::Scopes};
-use crate::emulator::{
-    answer::{Answer, Body},
-    credentials::Presented,
-    state::State,
+use crate::{
+    Region,
+    emulator::{
+        answer::{Answer, Body},
+        credentials::Presented,
+        state::State,
+    },
 };
 
 /// The one organization of the emulator.
@@ -30,6 +33,7 @@ pub(super) fn context(state: &mut State, asked: &Asked) -> Answer {
                 None => Ok((oauth.options.login_id.as_str(), "pat", &token.scopes)),
                 Some(text) => Err(oauth.ended(region, text)),
             },
+            None if is_of_another_region(&presented, state) => Err(oauth.ended(region, "the token is of another region")),
             None => Err(oauth.invalid(region, &super::Refused::Unknown)),
         },
         _ => Err(oauth.malformed(region)),
@@ -49,6 +53,11 @@ pub(super) fn context(state: &mut State, asked: &Asked) -> Answer {
         }
         Err(challenge) => problem(challenge, "invalid_api_key"),
     }
+}
+
+/// Amplitude may not say so.
+fn is_of_another_region(presented: &Presented, state: &State) -> bool {
+    [Region::Us, Region::Eu].into_iter().any(|region| presented.find(&state.credentials, region).is_some())
 }
 
 /// The coarse scopes stand for the granular ones.

@@ -53,7 +53,7 @@ pub(super) fn consent(form: &Form<'_>) -> Answer {
     }
     body.push_str("</ul><p class=hint>Uncheck what you do not want to allow.</p>");
     if !form.projects.is_empty() {
-        body.push_str("<label class=field>Of this project<select name=project>");
+        body.push_str("<label class=field>Project<select name=project>");
         for (key, number) in form.projects {
             let start: String = key.chars().take(8).collect();
             let _ = write!(body, r#"<option value="{}">Project {number}, key {}…</option>"#, escaped(key), escaped(&start));

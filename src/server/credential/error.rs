@@ -89,6 +89,12 @@ impl fmt::Display for CredentialError {
             Self::Refused { kind, why: Refusal::Expired, .. } => {
                 write!(f, "{kind} has expired: get a new one ({})", kind.place())
             }
+            // Nobody puts such a token anywhere.
+            Self::Refused {
+                kind: kind @ (CredentialKind::OAuth | CredentialKind::ProjectBearer), why: Refusal::Revoked, ..
+            } => {
+                write!(f, "{kind} was revoked: get a new one ({})", kind.place())
+            }
             Self::Refused { kind, why: Refusal::Revoked, .. } => write!(
                 f,
                 "{kind} was revoked or deleted: get a new one ({}) and put it where the old one is read from",
@@ -115,7 +121,8 @@ impl fmt::Display for CredentialError {
             Self::Refused { kind, why: Refusal::Unknown, host } => write!(
                 f,
                 "{host} does not take {kind}: compare with what is shown ({}), whole and without white space; if it was revoked or \
-                 replaced, use the new one; and check the region, because keys of an EU project work on EU hosts only",
+                 replaced, use the new one; check the region, because keys of an EU project work on EU hosts only; and see that the project's plan \
+                 has this API",
                 kind.place()
             ),
             Self::Forbidden { kind, host } => {
@@ -140,8 +147,7 @@ impl StdError for CredentialError {}
 
 impl From<CredentialError> for Error {
     fn from(error: CredentialError) -> Self {
-        let refuses = if let CredentialError::Refused { .. } = error { "the server refuses the credential: " } else { "" };
-        Self::new(ErrorKind::Unauthorized, [refuses, &error.to_string()].concat()).speaking_for(error)
+        Self::new(ErrorKind::Unauthorized, error.to_string()).speaking_for(error)
     }
 }
 

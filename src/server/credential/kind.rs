@@ -54,9 +54,9 @@ impl fmt::Display for CredentialKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ProjectKey => "the project's API key",
-            Self::ProjectPair => "the project's API key and secret key",
+            Self::ProjectPair => "the project's pair of keys",
             Self::ProfileKey => "the project's secret key",
-            Self::OrgPair => "the organization's API key and secret key",
+            Self::OrgPair => "the organization's pair of keys",
             Self::ScimKey => "the SCIM key",
             Self::DeploymentKey => "the client deployment key",
             Self::ServerDeploymentKey => "the server deployment key",

@@ -204,9 +204,13 @@ impl fmt::Display for AuthError {
             Self::ClientRejected { code } => {
                 write!(f, "the authorization server refuses this client ({code}): check its client id and secret")
             }
-            Self::Denied { code, description: None } => write!(f, "access was denied ({code})"),
+            Self::Denied { code, description: None } => write!(f, "access was denied ({code}); to try again, start anew"),
             Self::Denied { code, description: Some(text) } => write!(f, "access was denied ({code}): {text}"),
-            Self::ScopeRefused { asked } => write!(f, "the authorization server does not give these scopes: {asked}"),
+            Self::ScopeRefused { asked } => write!(
+                f,
+                "the authorization server does not give these scopes: {asked}; ask for those that the client is registered for \
+                 (`AMPLITUDE_OAUTH_SCOPES`)"
+            ),
             Self::InsufficientScope { needed } if needed.is_empty() => {
                 f.write_str("the token's scopes do not allow this call: ask the user for more")
             }

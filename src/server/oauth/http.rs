@@ -215,7 +215,7 @@ impl Answer {
         }
         match self.refusal() {
             Some(refusal) => refusal.error(self.stage, self.retry_after),
-            None => self.protocol("is an error that does not explain itself as the standard says"),
+            None => self.protocol("is an error that does not explain itself as the standard says; is the address right?"),
         }
     }
 

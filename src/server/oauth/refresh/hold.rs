@@ -11,7 +11,7 @@ use crate::{
     server::{AuthEvent, Expose, Fingerprint},
 };
 
-/// Longer than a refresh and a write take.
+/// Longer than a refresh and a write take, where the store answers.
 const LOCK_WAIT: Duration = Duration::from_secs(35);
 
 /// What this process does alone, one thing at a time.

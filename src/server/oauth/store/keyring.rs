@@ -58,7 +58,17 @@ fn get_or_make(entry: &keyring::Entry) -> Result<EncryptionKey, AuthError> {
 
 /// What it says in words: its parts may hold what the keyring keeps.
 fn failed(error: keyring::Error) -> AuthError {
-    AuthError::Store(StoreFault::Io, Some(Source::from(error.to_string())))
+    let text = match (&error, keyring::Entry::store_status()) {
+        // Why there is none was said when it was looked for.
+        (keyring::Error::NoDefaultStore, Err(cause)) => {
+            format!(
+                "the system's keyring cannot be used ({cause}); servers and containers have none as a rule: give an `EncryptionKey` \
+                 of your own"
+            )
+        }
+        _ => error.to_string(),
+    };
+    AuthError::Store(StoreFault::Io, Some(Source::from(text)))
 }
 
 #[cfg(test)]
